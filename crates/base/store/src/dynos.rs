@@ -1,0 +1,122 @@
+//! Dynos: each row is one run of one dyno.
+
+use std::net::SocketAddrV4;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use vocabulary::{AppId, DynoEvent, DynoId, DynoName, DynoSize, DynoState, ReleaseId, Timestamp};
+
+use crate::row::{parsed, parsed_option, time};
+use crate::{Error, Store, Write};
+
+/// A dyno.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dyno {
+    /// This run; the engine's instance has the same id.
+    pub id: DynoId,
+    /// Of which app.
+    pub app_id: AppId,
+    /// `web.1`.
+    pub name: DynoName,
+    /// The release it runs.
+    pub release_id: ReleaseId,
+    /// Its size.
+    pub size: DynoSize,
+    /// The command it runs.
+    pub command: String,
+    /// Where it stands.
+    pub state: DynoState,
+    /// Where it listens, if it is a web dyno that does.
+    pub address: Option<SocketAddrV4>,
+    /// Whether a user asked for its restart.
+    pub restart_asked: bool,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub updated_at: Timestamp,
+}
+
+fn dyno(row: &SqliteRow) -> Result<Dyno, Error> {
+    Ok(Dyno {
+        id: parsed(row, "id")?,
+        app_id: parsed(row, "app_id")?,
+        name: DynoName::new(parsed(row, "process_type")?, row.try_get("number")?),
+        release_id: parsed(row, "release_id")?,
+        size: parsed(row, "size")?,
+        command: row.try_get("command")?,
+        state: parsed(row, "state")?,
+        address: parsed_option(row, "address")?,
+        restart_asked: row.try_get("restart_asked")?,
+        created_at: time(row, "created_at")?,
+        updated_at: time(row, "updated_at")?,
+    })
+}
+
+/// Records a dyno as it is given.
+pub async fn create(write: &mut Write, dyno: &Dyno) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO dynos (id, app_id, process_type, number, release_id, size, command, state, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+    )
+    .bind(dyno.id.to_string())
+    .bind(dyno.app_id.to_string())
+    .bind(dyno.name.process_type().as_str())
+    .bind(dyno.name.number())
+    .bind(dyno.release_id.to_string())
+    .bind(dyno.size.name())
+    .bind(&dyno.command)
+    .bind(dyno.state.as_str())
+    .bind(dyno.created_at.micros())
+    .execute(&mut *write.transaction)
+    .await?;
+    Ok(())
+}
+
+/// Moves a dyno by an event; `address` is recorded when it becomes ready. Answers the new state, or nothing if the
+/// dyno is gone or has no such move.
+pub async fn moved(
+    write: &mut Write,
+    id: DynoId,
+    event: DynoEvent,
+    address: Option<SocketAddrV4>,
+) -> Result<Option<DynoState>, Error> {
+    let row = sqlx::query("SELECT state FROM dynos WHERE id = $1").bind(id.to_string());
+    let row = row.fetch_optional(&mut *write.transaction).await?;
+    let state: Option<DynoState> = row.as_ref().map(|row| parsed(row, "state")).transpose()?;
+    let Some(Ok(next)) = state.map(|state| state.after(event)) else { return Ok(None) };
+    sqlx::query("UPDATE dynos SET state = $2, address = coalesce($3, address), updated_at = $4 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(next.as_str())
+        .bind(address.map(|address| address.to_string()))
+        .bind(Timestamp::now().micros())
+        .execute(&mut *write.transaction)
+        .await?;
+    Ok(Some(next))
+}
+
+/// Records that a user asked for a restart of these runs.
+pub async fn ask_restart(write: &mut Write, ids: &[DynoId]) -> Result<(), Error> {
+    for id in ids {
+        let statement = sqlx::query("UPDATE dynos SET restart_asked = 1 WHERE id = $1").bind(id.to_string());
+        statement.execute(&mut *write.transaction).await?;
+    }
+    Ok(())
+}
+
+/// Forgets a dyno.
+pub async fn delete(write: &mut Write, id: DynoId) -> Result<(), Error> {
+    let statement = sqlx::query("DELETE FROM dynos WHERE id = $1").bind(id.to_string());
+    statement.execute(&mut *write.transaction).await?;
+    Ok(())
+}
+
+/// An app's dynos, oldest run first.
+pub async fn list(store: &Store, app: AppId) -> Result<Vec<Dyno>, Error> {
+    let rows = sqlx::query("SELECT * FROM dynos WHERE app_id = $1 ORDER BY id").bind(app.to_string());
+    rows.fetch_all(&store.readers).await?.iter().map(dyno).collect()
+}
+
+/// Every dyno, oldest run first.
+pub async fn all(store: &Store) -> Result<Vec<Dyno>, Error> {
+    sqlx::query("SELECT * FROM dynos ORDER BY id").fetch_all(&store.readers).await?.iter().map(dyno).collect()
+}

@@ -1,0 +1,130 @@
+//! The record: every row the platform keeps, one file per resource. The only SQL.
+//!
+//! Knows rows and transactions; knows no JSON of the API, no HTTP, and not why a row changes. SQLite in WAL mode with
+//! `synchronous=FULL`: a write that was answered survives a power cut. There is one writer connection; reads go to a
+//! pool of their own and see the last committed state.
+//!
+//! Reading functions take [`Store`]; writing functions take [`Write`], one `BEGIN IMMEDIATE` transaction that may span
+//! resources and must await nothing but the store:
+//!
+//! ```no_run
+//! # async fn example(store: store::Store, app: vocabulary::AppId) -> Result<(), store::Error> {
+//! let mut write = store.write().await?;
+//! store::apps::set_maintenance(&mut write, app, true).await?;
+//! write.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod accounts;
+pub mod apps;
+pub mod authorizations;
+pub mod buildpacks;
+pub mod builds;
+pub mod dynos;
+pub mod facts;
+pub mod formation;
+pub mod jobs;
+pub mod layers;
+pub mod releases;
+mod row;
+pub mod seal;
+pub mod slugs;
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, Transaction};
+
+use crate::seal::SealKey;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations");
+
+/// Connections for reading; SQLite readers do not block each other or the writer.
+const READERS: u32 = 4;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database failed.
+    #[error("the store failed")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the store's schema could not be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what no version of this program writes, or what another key sealed.
+    #[error("the store holds an unreadable {0}")]
+    Corrupt(&'static str),
+    /// A unique name is taken.
+    #[error("{0} is already taken")]
+    Taken(&'static str),
+}
+
+impl Error {
+    /// Tells a broken uniqueness apart from other failures of a statement.
+    fn taken(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |error| match error.as_database_error() {
+            Some(database) if database.is_unique_violation() => Self::Taken(what),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// The database; clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    readers: SqlitePool,
+    writer: SqlitePool,
+    key: SealKey,
+}
+
+/// One write transaction; dropped without [`Write::commit`], it leaves no trace.
+#[derive(Debug)]
+pub struct Write {
+    transaction: Transaction<'static, Sqlite>,
+    key: SealKey,
+}
+
+impl Store {
+    /// Opens or makes the database file and brings its schema up to date.
+    pub async fn open(file: &Path, key: SealKey) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::from_str("sqlite:")?
+            .filename(file)
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10));
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        MIGRATIONS.run(&writer).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self { readers, writer, key })
+    }
+
+    /// Begins a write; waits for the one under way.
+    pub async fn write(&self) -> Result<Write, Error> {
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Write { transaction, key: self.key.clone() })
+    }
+}
+
+impl Write {
+    /// Makes the write lasting; on return it is on the disk.
+    pub async fn commit(self) -> Result<(), Error> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+/// A store in a folder of its own, for tests.
+#[doc(hidden)]
+pub async fn scratch() -> (Store, std::path::PathBuf) {
+    let folder = std::env::temp_dir().join(format!("slipway-store-{}", uuid::Uuid::new_v4()));
+    #[expect(clippy::expect_used, reason = "only tests call this, and a test without a store must stop")]
+    let store = {
+        std::fs::create_dir_all(&folder).expect("a folder for the test's store");
+        Store::open(&folder.join("slipway.db"), SealKey::generate()).await.expect("a store for the test")
+    };
+    (store, folder)
+}

@@ -1,0 +1,156 @@
+//! Releases: a slug and the config vars of a moment, numbered within the app.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use vocabulary::{AccountId, AppId, ReleaseEvent, ReleaseId, ReleaseStatus, ReleaseVersion, SlugId, Timestamp};
+
+use crate::apps::ConfigVars;
+use crate::row::{parsed, parsed_option, time};
+use crate::{Error, Store, Write};
+
+/// A release.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// Its id.
+    pub id: ReleaseId,
+    /// Of which app.
+    pub app_id: AppId,
+    /// Its number within the app.
+    pub version: ReleaseVersion,
+    /// What it runs, if anything was ever deployed.
+    pub slug_id: Option<SlugId>,
+    /// Where it stands.
+    pub status: ReleaseStatus,
+    /// `Deploy 1234567`, `Set FOO config vars`, `Rollback to v3`.
+    pub description: String,
+    /// Who made it.
+    pub account_id: AccountId,
+    /// Whether its release phase has output.
+    pub has_output: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+fn release(row: &SqliteRow) -> Result<Release, Error> {
+    Ok(Release {
+        id: parsed(row, "id")?,
+        app_id: parsed(row, "app_id")?,
+        version: ReleaseVersion::new(row.try_get("version")?),
+        slug_id: parsed_option(row, "slug_id")?,
+        status: parsed(row, "status")?,
+        description: row.try_get("description")?,
+        account_id: parsed(row, "account_id")?,
+        has_output: row.try_get("has_output")?,
+        created_at: time(row, "created_at")?,
+        updated_at: time(row, "updated_at")?,
+    })
+}
+
+fn context(id: ReleaseId) -> String {
+    format!("releases.config/{id}")
+}
+
+/// What to release.
+#[derive(Debug)]
+pub struct New<'a> {
+    /// Of which app.
+    pub app_id: AppId,
+    /// What it runs.
+    pub slug_id: Option<SlugId>,
+    /// The config vars it runs with.
+    pub config: &'a ConfigVars,
+    /// [`ReleaseStatus::Pending`] if a release phase has to pass first.
+    pub status: ReleaseStatus,
+    /// What it is.
+    pub description: &'a str,
+    /// Who makes it.
+    pub account_id: AccountId,
+}
+
+/// Makes the app's next release.
+pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Release, Error> {
+    let id = ReleaseId::new();
+    let row = sqlx::query(
+        "INSERT INTO releases (id, app_id, version, slug_id, config, status, description, account_id, has_output, \
+         created_at, updated_at) VALUES ($1, $2, \
+         (SELECT coalesce(max(version), 0) + 1 FROM releases WHERE app_id = $2), $3, $4, $5, $6, $7, $8, $9, $9) \
+         RETURNING *",
+    )
+    .bind(id.to_string())
+    .bind(new.app_id.to_string())
+    .bind(new.slug_id.map(|id| id.to_string()))
+    .bind(write.key.seal(&context(id), new.config)?)
+    .bind(new.status.as_str())
+    .bind(new.description)
+    .bind(new.account_id.to_string())
+    .bind(new.status == ReleaseStatus::Pending)
+    .bind(Timestamp::now().micros())
+    .fetch_one(&mut *write.transaction)
+    .await?;
+    release(&row)
+}
+
+/// Ends a pending release. Answers false, changing nothing, if it has ended already.
+pub async fn end(write: &mut Write, id: ReleaseId, event: ReleaseEvent) -> Result<bool, Error> {
+    let row = sqlx::query("SELECT status FROM releases WHERE id = $1").bind(id.to_string());
+    let row = row.fetch_optional(&mut *write.transaction).await?;
+    let status: Option<ReleaseStatus> = row.as_ref().map(|row| parsed(row, "status")).transpose()?;
+    let Some(Ok(next)) = status.map(|status| status.after(event)) else { return Ok(false) };
+    sqlx::query("UPDATE releases SET status = $2, updated_at = $3 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(next.as_str())
+        .bind(Timestamp::now().micros())
+        .execute(&mut *write.transaction)
+        .await?;
+    Ok(true)
+}
+
+/// The release with this id.
+pub async fn get(store: &Store, id: ReleaseId) -> Result<Option<Release>, Error> {
+    let row = sqlx::query("SELECT * FROM releases WHERE id = $1").bind(id.to_string());
+    row.fetch_optional(&store.readers).await?.as_ref().map(release).transpose()
+}
+
+/// The release of an app with this number.
+pub async fn by_version(store: &Store, app: AppId, version: ReleaseVersion) -> Result<Option<Release>, Error> {
+    let row = sqlx::query("SELECT * FROM releases WHERE app_id = $1 AND version = $2")
+        .bind(app.to_string())
+        .bind(version.number());
+    row.fetch_optional(&store.readers).await?.as_ref().map(release).transpose()
+}
+
+/// An app's releases, oldest first.
+pub async fn list(store: &Store, app: AppId) -> Result<Vec<Release>, Error> {
+    let rows = sqlx::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version").bind(app.to_string());
+    rows.fetch_all(&store.readers).await?.iter().map(release).collect()
+}
+
+/// The current release: the newest that succeeded.
+pub async fn current(store: &Store, app: AppId) -> Result<Option<Release>, Error> {
+    let row =
+        sqlx::query("SELECT * FROM releases WHERE app_id = $1 AND status = 'succeeded' ORDER BY version DESC LIMIT 1");
+    row.bind(app.to_string()).fetch_optional(&store.readers).await?.as_ref().map(release).transpose()
+}
+
+/// The newest release of an app whatever its status, as the write under way sees it.
+pub async fn newest_in(write: &mut Write, app: AppId) -> Result<Option<Release>, Error> {
+    let row = sqlx::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version DESC LIMIT 1");
+    row.bind(app.to_string()).fetch_optional(&mut *write.transaction).await?.as_ref().map(release).transpose()
+}
+
+/// Every release that is pending, oldest first.
+pub async fn pending(store: &Store) -> Result<Vec<Release>, Error> {
+    let rows = sqlx::query("SELECT * FROM releases WHERE status = 'pending' ORDER BY created_at");
+    rows.fetch_all(&store.readers).await?.iter().map(release).collect()
+}
+
+/// The config vars a release runs with.
+pub async fn config_vars(store: &Store, id: ReleaseId) -> Result<ConfigVars, Error> {
+    let sealed: Option<String> = sqlx::query_scalar("SELECT config FROM releases WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(&store.readers)
+        .await?;
+    sealed.map_or(Ok(ConfigVars::new()), |sealed| store.key.open(&context(id), &sealed))
+}

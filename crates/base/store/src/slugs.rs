@@ -1,0 +1,75 @@
+//! Slugs: what a build made, ready to run.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use vocabulary::{AppId, Digest, ProcessTypes, SlugId, Stack, Timestamp};
+
+use crate::row::{json, parsed, time, to_json};
+use crate::{Error, Store, Write};
+
+/// A slug.
+#[derive(Debug, Clone)]
+pub struct Slug {
+    /// Its id.
+    pub id: SlugId,
+    /// Of which app.
+    pub app_id: AppId,
+    /// The stack it runs on.
+    pub stack: Stack,
+    /// The commit it was built from.
+    pub commit: Option<String>,
+    /// What the caller said of the commit.
+    pub commit_description: Option<String>,
+    /// What the buildpack calls the app: `Node.js`.
+    pub buildpack_provided_description: Option<String>,
+    /// The commands.
+    pub process_types: ProcessTypes,
+    /// Layers, bottom to top: runtimes, then the app.
+    pub layers: Vec<Digest>,
+    /// Bytes of the app's own blob.
+    pub size: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+fn slug(row: &SqliteRow) -> Result<Slug, Error> {
+    Ok(Slug {
+        id: parsed(row, "id")?,
+        app_id: parsed(row, "app_id")?,
+        stack: parsed(row, "stack")?,
+        commit: row.try_get("commit_sha")?,
+        commit_description: row.try_get("commit_description")?,
+        buildpack_provided_description: row.try_get("buildpack_provided_description")?,
+        process_types: json(row, "process_types")?,
+        layers: json(row, "layers")?,
+        size: row.try_get("size")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+/// Records a slug as it is given.
+pub async fn create(write: &mut Write, slug: &Slug) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO slugs (id, app_id, stack, commit_sha, commit_description, buildpack_provided_description, \
+         process_types, layers, size, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(slug.id.to_string())
+    .bind(slug.app_id.to_string())
+    .bind(slug.stack.name())
+    .bind(&slug.commit)
+    .bind(&slug.commit_description)
+    .bind(&slug.buildpack_provided_description)
+    .bind(to_json(&slug.process_types, "process_types")?)
+    .bind(to_json(&slug.layers, "layers")?)
+    .bind(slug.size)
+    .bind(slug.created_at.micros())
+    .execute(&mut *write.transaction)
+    .await?;
+    Ok(())
+}
+
+/// The slug with this id.
+pub async fn get(store: &Store, id: SlugId) -> Result<Option<Slug>, Error> {
+    let row = sqlx::query("SELECT * FROM slugs WHERE id = $1").bind(id.to_string());
+    row.fetch_optional(&store.readers).await?.as_ref().map(slug).transpose()
+}

@@ -1,0 +1,152 @@
+//! The store against a real database, as the rooms use it.
+
+use store::apps::ConfigVars;
+use store::{accounts, apps, authorizations, jobs, releases, slugs};
+use vocabulary::{AppId, Digest, ProcessTypes, ReleaseEvent, ReleaseStatus, Secret, SlugId, Stack, Timestamp};
+
+async fn account(store: &store::Store) -> accounts::Account {
+    let mut write = store.write().await.unwrap();
+    let account = accounts::create(&mut write, "Ada@Example.com", &Secret::new("hash")).await.unwrap();
+    write.commit().await.unwrap();
+    account
+}
+
+async fn app(store: &store::Store, name: &str) -> apps::App {
+    let owner = match accounts::by_email(store, "ada@example.com").await.unwrap() {
+        Some(owner) => owner,
+        None => account(store).await,
+    };
+    let mut write = store.write().await.unwrap();
+    let app = apps::create(&mut write, &name.parse().unwrap(), owner.id, Stack::Heroku24).await.unwrap();
+    write.commit().await.unwrap();
+    app
+}
+
+#[tokio::test]
+async fn a_write_that_is_not_committed_leaves_no_trace() {
+    let (store, _folder) = store::scratch().await;
+    let app = app(&store, "sushi").await;
+    let mut write = store.write().await.unwrap();
+    apps::set_maintenance(&mut write, app.id, true).await.unwrap();
+    drop(write);
+    assert!(!apps::get(&store, app.id).await.unwrap().unwrap().maintenance);
+}
+
+#[tokio::test]
+async fn names_are_unique_and_say_so() {
+    let (store, _folder) = store::scratch().await;
+    let first = app(&store, "sushi").await;
+    let mut write = store.write().await.unwrap();
+    let again = apps::create(&mut write, &first.name, first.owner_id, Stack::Heroku24).await;
+    assert_eq!(again.unwrap_err().to_string(), "name is already taken");
+}
+
+#[tokio::test]
+async fn config_vars_are_sealed_in_the_file() {
+    let (store, folder) = store::scratch().await;
+    let app = app(&store, "sushi").await;
+    let vars: ConfigVars = [("SECRET".parse().unwrap(), Secret::new("canary-4711"))].into();
+    let mut write = store.write().await.unwrap();
+    apps::set_config_vars(&mut write, app.id, &vars).await.unwrap();
+    let new = releases::New {
+        app_id: app.id,
+        slug_id: None,
+        config: &vars,
+        status: ReleaseStatus::Succeeded,
+        description: "Set SECRET config vars",
+        account_id: app.owner_id,
+    };
+    let release = releases::create(&mut write, &new).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(apps::config_vars(&store, app.id).await.unwrap(), vars);
+    assert_eq!(releases::config_vars(&store, release.id).await.unwrap(), vars);
+    for file in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(11).any(|window| window == b"canary-4711"));
+    }
+}
+
+#[tokio::test]
+async fn versions_count_up_and_the_current_release_is_the_newest_that_succeeded() {
+    let (store, _folder) = store::scratch().await;
+    let app = app(&store, "sushi").await;
+    let slug = slugs::Slug {
+        id: SlugId::new(),
+        app_id: app.id,
+        stack: Stack::Heroku24,
+        commit: None,
+        commit_description: None,
+        buildpack_provided_description: None,
+        process_types: ProcessTypes::from_procfile(b"web: true").unwrap(),
+        layers: vec![Digest::from_bytes(&[7; 32])],
+        size: 1,
+        created_at: Timestamp::now(),
+    };
+    let mut write = store.write().await.unwrap();
+    slugs::create(&mut write, &slug).await.unwrap();
+    let mut made = vec![];
+    for status in [ReleaseStatus::Succeeded, ReleaseStatus::Pending] {
+        let config = ConfigVars::new();
+        let new = releases::New {
+            app_id: app.id,
+            slug_id: Some(slug.id),
+            config: &config,
+            status,
+            description: "Deploy",
+            account_id: app.owner_id,
+        };
+        made.push(releases::create(&mut write, &new).await.unwrap());
+    }
+    write.commit().await.unwrap();
+    assert_eq!(made.iter().map(|release| release.version.number()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(releases::current(&store, app.id).await.unwrap().unwrap().version.number(), 1);
+    let mut write = store.write().await.unwrap();
+    assert!(releases::end(&mut write, made[1].id, ReleaseEvent::Succeed).await.unwrap());
+    assert!(!releases::end(&mut write, made[1].id, ReleaseEvent::Fail).await.unwrap());
+    write.commit().await.unwrap();
+    assert_eq!(releases::current(&store, app.id).await.unwrap().unwrap().version.number(), 2);
+    assert_eq!(slugs::get(&store, slug.id).await.unwrap().unwrap().process_types, slug.process_types);
+    let mut write = store.write().await.unwrap();
+    apps::delete(&mut write, app.id).await.unwrap();
+    write.commit().await.unwrap();
+    assert!(apps::get(&store, app.id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_token_is_found_by_its_text_and_kept_as_a_hash() {
+    let (store, _folder) = store::scratch().await;
+    let account = account(&store).await;
+    let token = Secret::new("HRKU-0123456789abcdef0123456789abcdef");
+    let mut write = store.write().await.unwrap();
+    let new = authorizations::New {
+        account_id: account.id,
+        token: &token,
+        description: "test",
+        scope: &["global".to_owned()],
+        is_default: false,
+        expires_at: None,
+    };
+    let made = authorizations::create(&mut write, &new).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(made.token_hint, "HRKU-0123**********bcdef");
+    assert_eq!(authorizations::by_token(&store, &token).await.unwrap().unwrap().id, made.id);
+    assert!(authorizations::by_token(&store, &Secret::new("other")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn jobs_of_a_lane_run_one_after_the_other() {
+    let (store, _folder) = store::scratch().await;
+    let (one, two) = (AppId::new().to_string(), AppId::new().to_string());
+    let mut write = store.write().await.unwrap();
+    for lane in [&one, &one, &two] {
+        jobs::add(&mut write, "build", lane, "{}").await.unwrap();
+    }
+    let first = jobs::take(&mut write).await.unwrap().unwrap();
+    let other = jobs::take(&mut write).await.unwrap().unwrap();
+    assert_eq!((first.lane.as_str(), other.lane.as_str()), (one.as_str(), two.as_str()));
+    assert_eq!(jobs::take(&mut write).await.unwrap(), None);
+    jobs::finish(&mut write, first.id).await.unwrap();
+    assert_eq!(jobs::take(&mut write).await.unwrap().unwrap().lane, one);
+    assert_eq!(jobs::requeue_orphans(&mut write).await.unwrap(), 2);
+    assert_eq!(jobs::take(&mut write).await.unwrap().unwrap().attempts, 1);
+}

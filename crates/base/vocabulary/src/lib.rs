@@ -1,0 +1,31 @@
+//! The words of the platform: names, ids, quantities, states and their transitions.
+//!
+//! Knows what a valid value is and what state follows which. Knows no database, network, file or clock: whoever
+//! needs the time passes a [`Timestamp`] in. A value of one of these types is valid because it exists; parsing
+//! happens once, at a door, through `FromStr`.
+
+mod digest;
+mod dyno_size;
+mod ids;
+mod names;
+mod procfile;
+mod secret;
+mod stack;
+mod states;
+mod timestamp;
+
+pub use digest::{Digest, InvalidDigest};
+pub use dyno_size::{DynoSize, UnknownDynoSize};
+pub use ids::{
+    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DynoId, FormationId, InvalidId, ReleaseId,
+    SlugId,
+};
+pub use names::{
+    AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,
+    ProcessType, ReleaseVersion,
+};
+pub use procfile::{InvalidProcfile, ProcessTypes};
+pub use secret::Secret;
+pub use stack::{Stack, UnknownStack};
+pub use states::{BuildEvent, BuildStatus, DynoEvent, DynoState, IllegalMove, ReleaseEvent, ReleaseStatus};
+pub use timestamp::Timestamp;

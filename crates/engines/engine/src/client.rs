@@ -1,0 +1,261 @@
+//! The rooms' handle to the engine's process.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use inside_contract::Launch;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use vocabulary::{AppId, Digest, DynoId};
+use wire::Connection;
+
+use crate::{
+    Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started, ToEngine,
+    VERSION,
+};
+
+/// How many requests may wait for the engine before callers wait for a place.
+const QUEUE: usize = 256;
+/// How many events a slow listener may lag behind before it is told to look anew ([`Event::Connected`]'s work).
+const EVENTS: usize = 4096;
+/// Pause between two attempts to reach an engine that is away.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine's process went away before it answered; the request may or may not have been carried out.
+    #[error("the engine went away before it answered")]
+    Away,
+    /// The engine said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The memory for a launch could not be made.
+    #[error("could not hand the launch to the engine")]
+    Launch(#[source] std::io::Error),
+    /// The engine answered something else than was asked.
+    #[error("the engine answered out of turn")]
+    OutOfTurn,
+}
+
+type Answer = Result<(Reply, Vec<OwnedFd>), Error>;
+
+struct Call {
+    request: Request,
+    fds: Vec<OwnedFd>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// A handle to the engine; clones share one connection.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    calls: mpsc::Sender<Call>,
+    events: broadcast::Sender<Event>,
+}
+
+/// The descriptors of a git child.
+#[derive(Debug)]
+pub struct Git {
+    /// Its standard input.
+    pub stdin: OwnedFd,
+    /// Its standard output.
+    pub stdout: OwnedFd,
+    /// Its standard error.
+    pub stderr: OwnedFd,
+    /// For a push: what the hook writes to (3) and reads from (4).
+    pub hook: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Engine {
+    /// A handle to the engine behind the socket `path`. The returned future is the connection; run it until it ends,
+    /// which it does when the last handle is dropped.
+    pub fn new(path: PathBuf, epoch: i64) -> (Self, impl Future<Output = ()> + Send) {
+        let (calls, queue) = mpsc::channel(QUEUE);
+        let (events, _) = broadcast::channel(EVENTS);
+        let engine = Self { calls, events: events.clone() };
+        (engine, keep_connected(path, epoch, queue, events))
+    }
+
+    /// Events from now on. A receiver that lags must [`Engine::list`].
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Starts an instance. `fds` are the descriptors for `spec.fds`, in order.
+    pub async fn start(&self, spec: InstanceSpec, launch: &Launch, fds: Vec<OwnedFd>) -> Result<Started, Error> {
+        let launch = serde_json::to_vec(launch).map_err(|error| Error::Launch(error.into()))?;
+        let mut all = vec![wire::seal(&launch).map_err(Error::Launch)?];
+        all.extend(fds);
+        match self.call(Request::Start(Box::new(spec)), all).await? {
+            (Reply::Started(started), _) => Ok(started),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// SIGTERM now, SIGKILL after `grace`. The end arrives as [`Event::Exited`].
+    pub async fn stop(&self, id: DynoId, grace: Duration) -> Result<(), Error> {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self.done(Request::Stop { id, grace_ms }, vec![]).await
+    }
+
+    /// Forgets an ended instance and frees its address.
+    pub async fn remove(&self, id: DynoId) -> Result<(), Error> {
+        self.done(Request::Remove { id }, vec![]).await
+    }
+
+    /// Every instance of this engine.
+    pub async fn list(&self) -> Result<Vec<InstanceStatus>, Error> {
+        match self.call(Request::List, vec![]).await? {
+            (Reply::Instances(instances), _) => Ok(instances),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// The ring an instance's output goes to (`loglines::ring`).
+    pub async fn output(&self, id: DynoId) -> Result<OwnedFd, Error> {
+        self.call(Request::Output { id }, vec![]).await?.1.pop().ok_or(Error::OutOfTurn)
+    }
+
+    /// Makes a layer of the tar read from `tar`, writing its durable form to `blob`.
+    pub async fn pack(&self, prefix: &str, limit_bytes: u64, tar: OwnedFd, blob: OwnedFd) -> Result<Packed, Error> {
+        match self.call(Request::Pack { prefix: prefix.to_owned(), limit_bytes }, vec![tar, blob]).await? {
+            (Reply::Packed(packed), _) => Ok(packed),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// Makes the host's image of a layer from its blob.
+    pub async fn import(&self, digest: Digest, blob: OwnedFd) -> Result<(), Error> {
+        self.done(Request::Import { digest }, vec![blob]).await
+    }
+
+    /// Which of these layers the host has no image of.
+    pub async fn missing(&self, layers: Vec<Digest>) -> Result<Vec<Digest>, Error> {
+        match self.call(Request::Missing { layers }, vec![]).await? {
+            (Reply::Missing(layers), _) => Ok(layers),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// The names of the installed stack images.
+    pub async fn stacks(&self) -> Result<Vec<String>, Error> {
+        match self.call(Request::Stacks, vec![]).await? {
+            (Reply::Stacks(stacks), _) => Ok(stacks),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// Makes an empty repository for an app, if it has none.
+    pub async fn create_repository(&self, app: AppId) -> Result<(), Error> {
+        self.done(Request::CreateRepository { app }, vec![]).await
+    }
+
+    /// Deletes an app's repository.
+    pub async fn remove_repository(&self, app: AppId) -> Result<(), Error> {
+        self.done(Request::RemoveRepository { app }, vec![]).await
+    }
+
+    /// Runs git on an app's repository; answers its exit status when it ended.
+    pub async fn git(&self, app: AppId, service: GitService, protocol: Option<String>, git: Git) -> Result<i32, Error> {
+        let mut fds = vec![git.stdin, git.stdout, git.stderr];
+        if let Some((writes, reads)) = git.hook {
+            fds.extend([writes, reads]);
+        }
+        match self.call(Request::Git { app, service, protocol }, fds).await? {
+            (Reply::GitExited(status), _) => Ok(status),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    async fn done(&self, request: Request, fds: Vec<OwnedFd>) -> Result<(), Error> {
+        match self.call(request, fds).await? {
+            (Reply::Done, _) => Ok(()),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    async fn call(&self, request: Request, fds: Vec<OwnedFd>) -> Answer {
+        let (answer, wait) = oneshot::channel();
+        self.calls.send(Call { request, fds, answer }).await.map_err(|_| Error::Away)?;
+        wait.await.map_err(|_| Error::Away)?
+    }
+}
+
+/// Connects again and again until no handle is left.
+async fn keep_connected(path: PathBuf, epoch: i64, mut queue: mpsc::Receiver<Call>, events: broadcast::Sender<Event>) {
+    loop {
+        match Connection::connect(&path).await {
+            Ok(connection) => {
+                if serve(connection, epoch, &mut queue, &events).await == Ended::NoHandles {
+                    return;
+                }
+                tracing::warn!("the engine went away; connecting again");
+            }
+            Err(error) => tracing::debug!(%error, "the engine is not reachable yet"),
+        }
+        if queue.is_closed() {
+            return;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+#[derive(PartialEq)]
+enum Ended {
+    EngineAway,
+    NoHandles,
+}
+
+/// One connection's life. Whatever is unanswered at its end is answered with [`Error::Away`] by being dropped.
+async fn serve(
+    connection: Connection,
+    epoch: i64,
+    queue: &mut mpsc::Receiver<Call>,
+    events: &broadcast::Sender<Event>,
+) -> Ended {
+    let Connection { mut sender, mut receiver, .. } = connection;
+    let hello = ToEngine { sequence: 0, request: Request::Hello { version: VERSION, epoch } };
+    if sender.send(&hello, &[]).await.is_err() {
+        return Ended::EngineAway;
+    }
+    // Nobody listening for events is fine: send fails only then.
+    drop(events.send(Event::Connected));
+    let mut waiting: HashMap<u64, oneshot::Sender<Answer>> = HashMap::new();
+    let mut sequence = 0;
+    loop {
+        tokio::select! {
+            call = queue.recv() => {
+                let Some(Call { request, fds, answer }) = call else { return Ended::NoHandles };
+                sequence += 1;
+                let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+                if let Err(error) = sender.send(&ToEngine { sequence, request }, &borrowed).await {
+                    tracing::warn!(%error, "could not send a request to the engine");
+                    return Ended::EngineAway;
+                }
+                waiting.insert(sequence, answer);
+            }
+            frame = receiver.receive::<FromEngine>() => match frame {
+                Ok(Some((FromEngine::Reply { sequence: 0, reply }, _))) => {
+                    if let Err(refusal) = reply {
+                        tracing::error!(%refusal, "the engine refuses this process");
+                        return Ended::EngineAway;
+                    }
+                }
+                Ok(Some((FromEngine::Reply { sequence, reply }, fds))) => {
+                    if let Some(answer) = waiting.remove(&sequence) {
+                        // The caller may have gone; then nobody needs the answer.
+                        drop(answer.send(reply.map(|reply| (reply, fds)).map_err(Error::from)));
+                    }
+                }
+                Ok(Some((FromEngine::Event(event), _))) => drop(events.send(event)),
+                Ok(None) => return Ended::EngineAway,
+                Err(error) => {
+                    tracing::warn!(%error, "the connection to the engine broke");
+                    return Ended::EngineAway;
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Instances, their images and their ends.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use serde::{Deserialize, Serialize};
+use vocabulary::{AppId, Digest, DynoId};
+
+/// One instance to run. Its command and environment travel apart, in sealed memory (`inside_contract::Launch`).
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct InstanceSpec {
+    /// The id, chosen by the caller; starting the same id twice starts one instance.
+    pub id: DynoId,
+    /// What it is for.
+    pub kind: Kind,
+    /// The app it belongs to.
+    pub app: AppId,
+    /// What people call it: `web.1`, `release.4711`, `build`. Its host name inside is the id.
+    pub name: String,
+    /// What its root consists of.
+    pub image: Image,
+    /// The port it is expected to listen on; the engine watches for it and says [`crate::Event::Listening`].
+    pub port: Option<u16>,
+    /// What it may use.
+    pub limits: Limits,
+    /// The numbers, inside, of the descriptors that follow the launch in the request, in order.
+    pub fds: Vec<i32>,
+}
+
+/// What an instance is for.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A dyno of an app, one-off and release phase included.
+    Dyno,
+    /// A build, on the build image; may reach package sources.
+    Build,
+}
+
+/// What an instance's root consists of, from the bottom: the stack's image, then layers, then our programs, then a
+/// writable layer that dies with the instance.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Image {
+    /// The installed stack image, such as `debian-13`.
+    pub stack: String,
+    /// Which form of the stack.
+    pub variant: Variant,
+    /// Layers from the bottom to the top; a later one hides an earlier one's files.
+    pub layers: Vec<Digest>,
+}
+
+/// The two forms of a stack.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "snake_case")]
+pub enum Variant {
+    /// What dynos run on.
+    Run,
+    /// The run image with compilers and headers.
+    Build,
+}
+
+/// What an instance may use. Limits the host cannot grant are clamped to what it can, never refused.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory in bytes; the kernel kills beyond it.
+    pub memory_bytes: u64,
+    /// CPU weight relative to a Standard-1X dyno (1): a share under contention.
+    pub cpu_weight: u32,
+    /// Processes and threads.
+    pub processes: u32,
+    /// The writable layer in bytes.
+    pub disk_bytes: u64,
+}
+
+/// A started instance.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Started {
+    /// Where it can be reached from the host. Not given to another instance before [`crate::Request::Remove`].
+    pub address: Ipv4Addr,
+}
+
+/// What the engine knows of an instance.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct InstanceStatus {
+    /// Its spec.
+    pub spec: InstanceSpec,
+    /// Where it can be reached.
+    pub address: Ipv4Addr,
+    /// Whether it runs.
+    pub state: InstanceState,
+}
+
+/// Whether an instance runs.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// Its process runs; `listening` once its port is bound on an address the router can reach.
+    Running {
+        /// Where it listens.
+        listening: Option<SocketAddrV4>,
+    },
+    /// Its process ended. It is kept until [`crate::Request::Remove`], so that no end is missed.
+    Exited(Exit),
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit status as a shell tells it: the code, or 128 plus the signal's number.
+    pub status: i32,
+    /// Whether the kernel killed in it for memory.
+    pub out_of_memory: bool,
+}
+
+/// What packing made.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Packed {
+    /// SHA-256 of the normalised tar: the layer's name.
+    pub digest: Digest,
+    /// Bytes of the tar.
+    pub tar_bytes: u64,
+    /// Bytes of the durable blob (tar.zst).
+    pub blob_bytes: u64,
+}
+
+/// Which side of git's smart protocol to run on a repository.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum GitService {
+    /// `git upload-pack --http-backend-info-refs`: what a clone asks first.
+    AdvertiseUpload,
+    /// `git upload-pack --stateless-rpc`.
+    Upload,
+    /// `git receive-pack --http-backend-info-refs`: what a push asks first.
+    AdvertiseReceive,
+    /// `git receive-pack --stateless-rpc`, with the pre-receive hook.
+    Receive,
+}
