@@ -49,6 +49,7 @@ impl LogSink {
 
 impl Queue {
     /// How many lines were dropped since the last call.
+    #[must_use]
     pub fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Ordering::Relaxed)
     }

@@ -11,10 +11,12 @@
 //! 3. each of these dynos that comes to none is told by [`FromRouter::Drained`];
 //! 4. a dyno is stopped only when every live router acknowledged a table without it and it is drained, or 30 s passed.
 
+mod departures;
 mod file;
 mod message;
 mod table;
 
+pub use departures::{Departure, Departures, Routed};
 pub use file::{load, save};
 pub use message::{FromRouter, InFlight, ToRouter, VERSION};
 pub use table::{AppRoute, Invalid, Leaf, Table, Target, Web};

@@ -75,3 +75,15 @@ pub async fn finish(write: &mut Write, id: i64) -> Result<(), Error> {
 pub async fn count(store: &Store) -> Result<i64, Error> {
     Ok(sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(&store.readers).await?)
 }
+
+/// How many jobs are queued.
+pub async fn queued(store: &Store) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar("SELECT count(*) FROM jobs WHERE state = 'queued'").fetch_one(&store.readers).await?)
+}
+
+/// Queues a running job again, at its old place.
+pub async fn queue_again(write: &mut Write, id: i64) -> Result<(), Error> {
+    let statement = sqlx::query("UPDATE jobs SET state = 'queued' WHERE id = $1").bind(id);
+    statement.execute(&mut *write.transaction).await?;
+    Ok(())
+}

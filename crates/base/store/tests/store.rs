@@ -1,5 +1,7 @@
 //! The store against a real database, as the rooms use it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+
 use store::apps::ConfigVars;
 use store::{accounts, apps, authorizations, jobs, releases, slugs};
 use vocabulary::{AppId, Digest, ProcessTypes, ReleaseEvent, ReleaseStatus, Secret, SlugId, Stack, Timestamp};

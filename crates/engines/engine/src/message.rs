@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use serde::{Deserialize, Serialize};
 use vocabulary::{AppId, Digest, DynoId};
 
-use crate::{Exit, GitService, InstanceSpec, InstanceStatus, Packed, Started};
+use crate::{Exit, GitService, InstanceSpec, InstanceStatus, Kind, Packed, Started};
 
 /// The version of these messages; both sides must have the same.
 pub const VERSION: u32 = 1;
@@ -155,6 +155,17 @@ pub enum Refusal {
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
+    /// The instance was started; its output can be had ([`Request::Output`]).
+    Started {
+        /// Which.
+        id: DynoId,
+        /// What for.
+        kind: Kind,
+        /// Whose.
+        app: AppId,
+        /// Its name: `web.1`.
+        name: String,
+    },
     /// The instance's expected port is bound where the router can reach it.
     Listening {
         /// Which.
