@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 
 /// The longest any single command may take.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// How a program ended and what it printed.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
-//! Tasks of the house: `cargo xtask arrows` holds the manifests to the table in ARCHITECTURE.md.
+//! Tasks of the house: `cargo xtask arrows` holds the manifests to the table in ARCHITECTURE.md, `cargo xtask up` is
+//! what `make up` does once everything is built.
 
 mod arrows;
+mod up;
 
 use std::process::ExitCode;
 
@@ -8,7 +10,8 @@ fn main() -> ExitCode {
     let task = std::env::args().nth(1);
     let result = match task.as_deref() {
         Some("arrows") => arrows::check(),
-        _ => Err(vec!["usage: cargo xtask arrows".to_owned()]),
+        Some("up") => up::up(),
+        _ => Err(vec!["usage: cargo xtask arrows | up".to_owned()]),
     };
     match result {
         Ok(told) => {
@@ -23,6 +26,6 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "the one place of this program that prints")]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     println!("{text}");
 }
