@@ -19,7 +19,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(mistakes) => {
-            mistakes.iter().for_each(|mistake| say(mistake));
+            for mistake in &mistakes {
+                say(mistake);
+            }
             ExitCode::FAILURE
         }
     }
