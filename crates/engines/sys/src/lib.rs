@@ -4,7 +4,9 @@
 //! types or checked first (a fork is refused in a process with threads). Calls that rustix wraps are made where they
 //! are needed, not here.
 
+pub mod confine;
 pub mod descriptors;
+pub mod loop_device;
 pub mod loops;
 pub mod mounts;
 pub mod processes;
