@@ -6,6 +6,7 @@
 
 pub mod confine;
 pub mod descriptors;
+pub mod inherited;
 pub mod loop_device;
 pub mod loops;
 pub mod mounts;
@@ -19,4 +20,3 @@ use std::io;
 fn check(value: libc::c_long) -> io::Result<libc::c_long> {
     if value < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
 }
-pub use inherit::inherited;

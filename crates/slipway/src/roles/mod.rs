@@ -50,8 +50,8 @@ impl Inheritance {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         // A listen address has colons of its own, which systemd's convention separates by: see `split_names`.
         let names = split_names(&names);
-        let fds = sys::inherited(FIRST_FD, names.len());
-        Self { fds: names.iter().cloned().zip(fds).collect(), names }
+        let fds = (FIRST_FD..).zip(&names).filter_map(|(number, name)| Some((name.clone(), sys::inherited::take(number).ok()?)));
+        Self { fds: fds.collect(), names }
     }
 
     /// One descriptor by its name.
