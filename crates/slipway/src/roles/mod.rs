@@ -20,7 +20,6 @@ use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::supervisor::FIRST_FD;
 
-pub(crate) use control::create_administrator_file_name;
 
 /// Why a role could not serve.
 #[derive(Debug, thiserror::Error)]
