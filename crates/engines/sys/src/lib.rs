@@ -2,3 +2,4 @@
 
 pub mod confine;
 pub mod loop_device;
+pub mod namespace;
