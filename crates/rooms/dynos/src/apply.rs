@@ -1,5 +1,7 @@
 //! One step. Each may be repeated; what a step changed in the store is told to whoever waits.
 
+use std::collections::HashSet;
+
 use store::dynos::Dyno;
 use vocabulary::{DynoEvent, DynoId, DynoState, Timestamp};
 
@@ -77,12 +79,22 @@ impl Dynos {
         })
     }
 
-    /// Records new dynos and forgets old ones, all in one write.
-    pub(crate) async fn record(&self, steps: Vec<Step>, crashes: &mut Crashes) -> Result<(), store::Error> {
+    /// Records new dynos and forgets old ones, all in one write. `seen` are the rows the plan was made of: where
+    /// another one has come since, from a process that is being replaced by this one, its name waits for the next plan.
+    pub(crate) async fn record(
+        &self,
+        steps: Vec<Step>,
+        seen: &HashSet<DynoId>,
+        crashes: &mut Crashes,
+    ) -> Result<(), store::Error> {
         let mut write = self.store.write().await?;
         for step in &steps {
             match step {
                 Step::Create(new) => {
+                    let rows = store::dynos::list_in(&mut write, new.app).await?;
+                    if rows.iter().any(|row| row.name == new.name && !seen.contains(&row.id)) {
+                        continue;
+                    }
                     if let Some(crashed) = new.follows {
                         store::dynos::delete(&mut write, crashed).await?;
                     }

@@ -146,7 +146,8 @@ impl Reconciler {
         }
         let changed = !records.is_empty();
         if changed {
-            self.dynos.record(records, &mut self.memory.crashes).await?;
+            let seen = apps.values().flat_map(|app| app.dynos.iter().map(|dyno| dyno.id)).collect();
+            self.dynos.record(records, &seen, &mut self.memory.crashes).await?;
         }
         Ok((changed, next))
     }
