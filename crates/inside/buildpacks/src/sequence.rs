@@ -99,7 +99,7 @@ fn build(
 /// `BUILD_DIR` and `ENV_DIR`, fresh; an instance before this one may have left its own on the same volume.
 fn folders<'a>(request: &BuildRequest, layout: &'a Layout, out: &'a Output) -> Result<Folders<'a>, BuildError> {
     let digest = Sha256::digest(request.request_id.as_bytes());
-    let id: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let id = pack::hex(digest.get(..4).unwrap_or_default());
     let fresh = |name: &str| -> Result<PathBuf, BuildError> {
         let folder = layout.work.join(format!("{name}_{id}"));
         let doing = || BuildError::io(format!("making {}", folder.display()));

@@ -34,7 +34,7 @@ pub(crate) fn default_web(folder: &Path) -> Option<&'static str> {
 /// Builds the app, section by section.
 pub(crate) fn compile(site: Site<'_>) -> Result<(), BuildError> {
     let manifest = Manifest::read(site.build)?;
-    manifest.refuse_other_managers(site.build)?;
+    manifest::refuse_other_managers(site.build)?;
     let env = environment::create(&site)?;
     let tools = runtimes::install(&site, &manifest, env)?;
     install::dependencies(&site, &manifest, &tools)?;

@@ -83,7 +83,7 @@ fn key(site: &Site<'_>, tools: &Tools) -> String {
     for (name, value) in tools.env.iter().filter(|(name, _)| decides(name)) {
         part(name, value.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::pack::hex(&hash.finalize())
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

@@ -10,7 +10,7 @@ fn golden(bench: &Bench, output: &str) -> String {
     for runtime in &bench.request.runtimes {
         output = output.replace(&runtime.version, &format!("{}-VERSION", runtime.name));
     }
-    output.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    output.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn failures_say_what_happened_and_what_to_try() {
         let built = bench.build(files);
         assert!(built.failed().contains(message), "{}: {message}", built.failed());
         let (_, explained) = built.output.split_once("\n\n !     ").unwrap();
-        texts.push_str(&format!("{message}\n !     {explained}\n"));
+        texts.extend([message, "\n !     ", explained, "\n"]);
     }
     assert_eq!(golden(&bench, &texts), include_str!("golden/nodejs-failures.txt"));
 }
