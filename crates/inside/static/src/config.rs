@@ -47,7 +47,8 @@ impl Config {
             Err(error) => return Err(InvalidConfig::Read(error)),
         };
         if config.root.is_empty() {
-            config.root = if app.join("index.html").is_file() { "." } else { "public_html" }.to_owned();
+            let default = if app.join("index.html").is_file() { "." } else { "public_html" };
+            config.root.push_str(default);
         }
         Ok(config)
     }

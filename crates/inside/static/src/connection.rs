@@ -12,7 +12,7 @@ use crate::site::Site;
 
 /// How long a connection may be idle between requests; longer than the router keeps one (90 s), so that it is the
 /// router that closes, and never a request meets a connection that is just going away.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_mins(2);
 /// How long a head may take from its first byte, and a client to take some bytes of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
