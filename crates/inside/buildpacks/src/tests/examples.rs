@@ -81,6 +81,8 @@ fn express_is_installed_once_and_restored_then() {
     second.compiled();
     let restored = "Using node_modules of the last build (lockfile unchanged)\n";
     assert!(second.output.contains(restored), "{}", second.output);
+    assert!(second.output.contains("Using pruned node_modules of the last build"), "{}", second.output);
+    assert!(!second.compiled().cache_written, "nothing changed");
     assert!(second.slug.join("node_modules/express/package.json").is_file());
     assert!(!second.slug.join("node_modules/picocolors").exists());
 }

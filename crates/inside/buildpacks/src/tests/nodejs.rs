@@ -1,5 +1,7 @@
 //! The Node.js buildpack with the host's node and npm in place of the shared runtimes.
 
+use inside_contract::BuildReport;
+
 use super::Bench;
 
 const SERVER: &str = "require('http').createServer((q, r) => r.end('hi')).listen(process.env.PORT)";
@@ -74,6 +76,8 @@ fn failures_say_what_happened_and_what_to_try() {
     for (files, message) in cases {
         let built = bench.build(files);
         assert!(built.failed().contains(message), "{}: {message}", built.failed());
+        let BuildReport::Failed { language, .. } = &built.report else { panic!() };
+        assert_eq!(language.as_deref(), Some("Node.js"), "for `failed to compile Node.js app`");
         let (_, explained) = built.output.split_once("\n\n !     ").unwrap();
         texts.extend([message, "\n !     ", explained, "\n"]);
     }
