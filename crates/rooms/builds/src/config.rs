@@ -41,7 +41,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(15 * 60),
+            timeout: Duration::from_mins(15),
             slug_limit_bytes: 1024 * MIB,
             cache_limit_bytes: 1024 * MIB,
             memory_bytes: 2560 * MIB,
