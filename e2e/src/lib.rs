@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The product through its doors: a platform of its own for the tests, and the real clients that use it.
+//!
+//! Knows `slipway up`, git, the official `heroku` command, plain HTTP. Knows nothing of the inside.
+
+mod client;
+mod http;
+mod load;
+mod platform;
+mod run;
+mod scenario;
+
+pub use client::{Client, Repository};
+pub use http::{Response, request};
+pub use load::{Load, Report};
+pub use platform::Platform;
+pub use run::{Output, run};
+pub use scenario::{Scenario, main};
+
+/// What a scenario says when something does not hold.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// Fails a scenario with a sentence unless a condition holds.
+#[macro_export]
+macro_rules! ensure {
+    ($condition:expr, $($told:tt)+) => {
+        if !$condition {
+            return Err(format!($($told)+).into());
+        }
+    };
+}

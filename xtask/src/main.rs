@@ -1,2 +1,33 @@
-//! Placeholder.
-fn main() {}
+//! Tasks of the house: `cargo xtask arrows` holds the manifests to the table in ARCHITECTURE.md, `cargo xtask up` is
+//! what `make up` does once everything is built.
+
+mod arrows;
+mod up;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1);
+    let result = match task.as_deref() {
+        Some("arrows") => arrows::check(),
+        Some("up") => up::up(),
+        _ => Err(vec!["usage: cargo xtask arrows | up".to_owned()]),
+    };
+    match result {
+        Ok(told) => {
+            say(&told);
+            ExitCode::SUCCESS
+        }
+        Err(mistakes) => {
+            for mistake in &mistakes {
+                say(mistake);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the one place of this program that prints")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}

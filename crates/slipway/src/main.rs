@@ -1,2 +1,110 @@
-//! Placeholder.
-fn main() {}
+//! The `slipway` command: the one place where everything meets.
+//!
+//! Knows settings, wiring and printing; every subcommand is a few lines that call a room or a role.
+
+mod ca;
+mod doctor;
+mod env;
+mod layout;
+mod printer;
+mod roles;
+mod settings;
+mod stack;
+mod supervisor;
+mod users;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::Written;
+
+/// A self-hosted platform for apps pushed by git, spoken to with the heroku command.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = "Start with `slipway up`, then, in another terminal: eval \"$(slipway env)\"")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the platform in the foreground; Ctrl-C leaves apps serving, `slipway up` takes them over again
+    Up(Box<Written>),
+    /// Stop the platform and every app it runs
+    Down(Box<Written>),
+    /// Print the exports that make heroku, git, curl and node talk to this platform
+    #[command(after_help = "Use it so: eval \"$(slipway env)\"")]
+    Env(Box<Written>),
+    /// Look whether this machine can run the platform, and say what to mend
+    Doctor(Box<Written>),
+    /// Stack images: what dynos and builds run on
+    #[command(subcommand)]
+    Stack(StackCommand),
+    /// One of the platform's processes; started by `slipway up`
+    #[command(hide = true)]
+    Role {
+        name: String,
+        settings: PathBuf,
+    },
+    /// Run by git during a push
+    #[command(hide = true)]
+    GitHook { name: String },
+    /// Run by the engine to read hostile trees
+    #[command(hide = true)]
+    Packer {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StackCommand {
+    /// Build the stack images from Debian packages (minutes; cached), if they are missing or outdated
+    Build(Box<Written>),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Role { name, settings } => told(roles::run(&name, &settings)),
+        Command::GitHook { .. } => git::pre_receive_main(),
+        Command::Packer { args } => local::packer_main(&args),
+        Command::Up(written) => settled(*written, |settings| {
+            told(stack::ensure(settings).and_then(|()| Ok(block_on(supervisor::up(settings))?)))
+        }),
+        Command::Down(written) => settled(*written, |settings| told(block_on(supervisor::down(settings)))),
+        Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
+        Command::Doctor(written) => settled(*written, doctor::run),
+        Command::Stack(StackCommand::Build(written)) => settled(*written, |settings| told(stack::ensure(settings))),
+    }
+}
+
+/// Runs a command with settled settings, or says every mistake in them.
+fn settled(written: Written, run: impl FnOnce(&settings::Settings) -> ExitCode) -> ExitCode {
+    match written.settle() {
+        Ok(settings) => {
+            roles::log_to_stderr(&settings.log);
+            run(&settings)
+        }
+        Err(mistakes) => {
+            printer::warn(mistakes);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn told<E: std::error::Error + 'static>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer::fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "a machine that cannot start a runtime cannot run the platform")]
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts").block_on(future)
+}

@@ -68,6 +68,12 @@ pub async fn list(store: &Store, app: AppId) -> Result<Vec<Formation>, Error> {
     rows.fetch_all(&store.readers).await?.iter().map(formation).collect()
 }
 
+/// Every app's formation, by app and process type.
+pub async fn all(store: &Store) -> Result<Vec<Formation>, Error> {
+    let rows = sqlx::query("SELECT * FROM formation ORDER BY app_id, process_type");
+    rows.fetch_all(&store.readers).await?.iter().map(formation).collect()
+}
+
 /// An app's formation as the write under way sees it.
 pub async fn list_in(write: &mut Write, app: AppId) -> Result<Vec<Formation>, Error> {
     let rows = sqlx::query("SELECT * FROM formation WHERE app_id = $1 ORDER BY process_type").bind(app.to_string());

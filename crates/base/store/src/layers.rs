@@ -71,6 +71,18 @@ pub async fn set_runtime(write: &mut Write, name: &str, version: &str, layer: &D
     Ok(())
 }
 
+/// The runtimes among some layers: name, exact version and layer, in the layers' order.
+pub async fn runtimes_among(store: &Store, layers: &[Digest]) -> Result<Vec<(String, String, Digest)>, Error> {
+    let mut found = Vec::new();
+    for layer in layers {
+        let row = sqlx::query("SELECT name, version FROM runtimes WHERE layer = $1 LIMIT 1").bind(layer.as_str());
+        if let Some(row) = row.fetch_optional(&store.readers).await? {
+            found.push((row.try_get("name")?, row.try_get("version")?, layer.clone()));
+        }
+    }
+    Ok(found)
+}
+
 /// The build cache of an app on a stack.
 pub async fn build_cache(store: &Store, app: AppId, stack: Stack) -> Result<Option<Digest>, Error> {
     let row = sqlx::query("SELECT layer FROM build_caches WHERE app_id = $1 AND stack = $2")

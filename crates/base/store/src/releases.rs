@@ -134,6 +134,21 @@ pub async fn current(store: &Store, app: AppId) -> Result<Option<Release>, Error
     row.bind(app.to_string()).fetch_optional(&store.readers).await?.as_ref().map(release).transpose()
 }
 
+/// The current release of every app that has one.
+pub async fn all_current(store: &Store) -> Result<Vec<Release>, Error> {
+    let rows = sqlx::query(
+        "SELECT * FROM releases WHERE status = 'succeeded' AND version = (SELECT max(version) FROM releases AS other \
+         WHERE other.app_id = releases.app_id AND other.status = 'succeeded')",
+    );
+    rows.fetch_all(&store.readers).await?.iter().map(release).collect()
+}
+
+/// An app's releases as the write under way sees them, newest first.
+pub async fn list_in(write: &mut Write, app: AppId) -> Result<Vec<Release>, Error> {
+    let rows = sqlx::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version DESC");
+    rows.bind(app.to_string()).fetch_all(&mut *write.transaction).await?.iter().map(release).collect()
+}
+
 /// The newest release of an app whatever its status, as the write under way sees it.
 pub async fn newest_in(write: &mut Write, app: AppId) -> Result<Option<Release>, Error> {
     let row = sqlx::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version DESC LIMIT 1");

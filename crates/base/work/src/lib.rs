@@ -6,7 +6,9 @@
 //! the same write as what it is about; it may run twice ([`Jobs`]).
 
 mod jobs;
+mod tasks;
 mod wakers;
 
 pub use jobs::{Handler, Jobs, Outcome, handler};
+pub use tasks::Tasks;
 pub use wakers::{Changes, Waker, Wakers};

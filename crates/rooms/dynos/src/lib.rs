@@ -1,12 +1,58 @@
-//! Dynos. (signatures; the room is being built)
-#![allow(missing_docs, clippy::todo, unused_variables, clippy::unused_async, reason = "signatures first")]
+//! Dynos: keeps running what the formation asks for.
+//!
+//! A dyno is one run of one process of an app: a row in the store and, under the same id, an instance of the engine.
+//! Its states and moves are `vocabulary::DynoState`'s; this room alone makes them.
+//!
+//! Requests record what should be ([`Dynos::scale`], [`Dynos::restart`]) and wake the reconciler ([`Dynos::run`]). It
+//! reads formation, current releases and rows from the store, knows from the engine what runs (`observe`), plans the
+//! steps between the two (`plan`, pure) and applies them side by side (`apply`: `boot`, `stop`, `crash`). It works the
+//! same whether woken by a request, by the engine or by its timer.
+//!
+//! What is promised:
+//!
+//! - A release that never boots takes no traffic: the old web dynos stay until a new one of the same name is up.
+//! - A web dyno gets SIGTERM only after every router acknowledged a table without it and its requests ended, or 30 s.
+//! - No two dynos of one name run at once, except a web dyno and the one that replaces it.
+//! - Nothing is remembered only in memory that a restart of this process could miss: rows and the engine's list tell
+//!   which steps are still to do. Only the back-off of crashes and running time limits begin anew.
+//! - With nothing to change, nothing is asked of the engine but its list.
+//!
+//! Not here: one-off dynos, the daily restart, R14, sleeping.
 
-use store::apps::App;
-use store::formation::Formation;
-use vocabulary::{DynoName, DynoSize, ProcessType};
+mod apply;
+mod backoff;
+mod boot;
+mod config;
+mod crash;
+mod lines;
+mod observe;
+mod plan;
+mod read;
+mod reconcile;
+mod restart;
+mod scale;
+mod stop;
 
+use std::sync::Arc;
+
+use blobs::Blobs;
+use engine::Engine;
+use launch::Launcher;
+use loglines::{LogLine, LogSink, Source};
+use routes_table::Departures;
+use store::Store;
+use store::dynos::Dyno;
+use vocabulary::AppId;
+use work::Wakers;
+
+pub use config::Config;
+pub use restart::Which;
+pub use scale::{Quantity, Scale};
+
+/// Why a request to this room failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// Message for 422 invalid_params.
@@ -17,46 +63,41 @@ pub enum Error {
     NotFound(&'static str),
 }
 
-/// A quantity as the API takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quantity {
-    Exactly(u32),
-    /// `"+1"`, `"-1"`.
-    By(i64),
-}
-
+/// The room; clones share its parts.
 #[derive(Debug, Clone)]
-pub struct Scale {
-    pub process_type: ProcessType,
-    pub quantity: Option<Quantity>,
-    pub size: Option<DynoSize>,
+pub struct Dynos {
+    store: Store,
+    wakers: Wakers,
+    logs: LogSink,
+    engine: Engine,
+    departures: Departures,
+    launcher: Launcher,
+    config: Arc<Config>,
 }
-
-/// Which dynos a restart or stop means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
-    All,
-    Type(ProcessType),
-    One(DynoName),
-}
-
-#[derive(Debug, Clone)]
-pub struct Dynos {/* store, wakers, logs, engine, departures, settings */}
 
 impl Dynos {
-    /// Changes the formation, all or nothing. A type the current slug does not have is `Error::NotFound("process type")`.
-    /// Writes `app[api]: Scaled to web@1:Standard-1X worker@0:… by user EMAIL`.
-    pub async fn scale(&self, app: &App, updates: &[Scale], email: &str) -> Result<Vec<Formation>, Error> {
-        todo!()
+    /// The room over its parts. Nothing runs before [`Dynos::run`].
+    #[must_use]
+    pub fn new(
+        store: Store,
+        wakers: Wakers,
+        logs: LogSink,
+        engine: Engine,
+        departures: Departures,
+        blobs: Blobs,
+        config: Config,
+    ) -> Self {
+        let launcher = Launcher::new(store.clone(), blobs, engine.clone());
+        Self { store, wakers, logs, engine, departures, launcher, config: Arc::new(config) }
     }
 
-    /// Asks for a restart. Answers when it is recorded.
-    pub async fn restart(&self, app: &App, which: &Which, email: &str) -> Result<(), Error> {
-        todo!()
+    /// A platform's line about a dyno.
+    fn say(&self, dyno: &Dyno, text: impl Into<String>) {
+        self.logs.send(LogLine::now(dyno.app_id, Source::Heroku, dyno.name.to_string(), text));
     }
 
-    /// The reconciler; runs for ever.
-    pub async fn run(self) {
-        todo!()
+    /// A line about what a user did.
+    fn say_api(&self, app: AppId, text: impl Into<String>) {
+        self.logs.send(LogLine::now(app, Source::App, "api", text));
     }
 }

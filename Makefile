@@ -1,0 +1,39 @@
+# Thin: what has logic is `cargo xtask`. On a fresh Debian machine with Rust, git and root, `make up` and `make test` do everything.
+
+CACHE ?= $(if $(SLIPWAY_CACHE),$(SLIPWAY_CACHE),/var/cache/slipway)
+export SLIPWAY_CACHE := $(CACHE)
+INSIDE := --release --target x86_64-unknown-linux-gnu --target-dir target-static
+
+.PHONY: up down test check build inside tools soak clean
+
+up: build               ## install what is missing, build, start in the background, push a first app
+	cargo xtask up
+
+down:                   ## stop the platform and its apps
+	target/release/slipway down
+
+test: check build       ## everything CI runs; needs root
+	cargo test --release --workspace --exclude e2e
+	cargo test --release --package e2e
+
+check: tools            ## the quick part: format, lints, arrows
+	cargo fmt --check
+	cargo clippy --release --workspace --all-targets -- --deny warnings
+	cargo xtask arrows
+
+build: tools inside     ## the product: target/release/slipway with its siblings
+	cargo build --release --package slipway
+	install -m 755 $(addprefix target-static/x86_64-unknown-linux-gnu/release/,slipway-shim slipway-init slipway-buildpacks slipway-static) target/release/
+
+inside: tools           ## programs that run inside any stack's libc are linked statically, in a call of their own
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build $(INSIDE) --package shim --package init --package buildpacks --package static-server
+
+tools:                  ## Debian packages that building, running and testing need
+	@./xtask/install-tools
+
+soak: build             ## the same promises with full numbers
+	SLIPWAY_SOAK=1 cargo test --release --package e2e
+
+clean:
+	cargo clean
+	rm -rf target-static

@@ -1,0 +1,263 @@
+//! The image store: stacks and layers as squashfs files, mounted once per host, and the packer that makes layers.
+//!
+//! Knows trees, tars and mounts; knows no app. Images are only ever written here, from a normalised tar; a ready-made
+//! file system never reaches the kernel.
+//!
+//! ```text
+//! images/DIGEST.sqfs                              a layer; DIGEST is the SHA-256 of its normalised tar
+//! images/tmp-PID-N/                               one being made; removed at the next start
+//! stacks/NAME/{run.sqfs,build-delta.sqfs}         see `stack`
+//! mounts/DIGEST, mounts/stack-NAME-FORM-INODE     where they are mounted
+//! ```
+
+mod layer;
+mod mounts;
+pub mod packer;
+pub mod tree;
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use engine::{Packed, Refusal, Variant};
+use vocabulary::Digest;
+
+use mounts::Mounts;
+
+pub use packer::packer_main;
+
+/// Where images are and who makes them.
+#[derive(Debug, Clone)]
+pub struct ImagesConfig {
+    /// The layers: `DATA/images`. Root's.
+    pub folder: PathBuf,
+    /// The installed stacks: `DATA/stacks`.
+    pub stacks: PathBuf,
+    /// Where images are mounted.
+    pub mounts: PathBuf,
+    /// The user (and group) the packer and mksquashfs run as.
+    pub packer_uid: u32,
+    /// The program and first arguments that call [`packer_main`] with the rest of its arguments.
+    pub packer: Vec<String>,
+    /// mksquashfs 4.5 or newer: it reads tars.
+    pub mksquashfs: PathBuf,
+}
+
+/// What the image store could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the store could not be written.
+    #[error("could not write {path}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An image could not be mounted.
+    #[error("could not mount {path}: {source}")]
+    Mount {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A helper could not be started.
+    #[error("could not start {0}: {1}")]
+    Program(PathBuf, io::Error),
+    /// A helper's rights could not be taken.
+    #[error("could not confine a helper: {0}")]
+    Confine(#[from] sys::confine::Error),
+    /// A blob could not be read or written.
+    #[error("could not copy the layer: {0}")]
+    Blob(io::Error),
+    /// mksquashfs failed.
+    #[error("could not make the image: {0}")]
+    Image(String),
+    /// The blob is of another layer.
+    #[error("the blob holds layer {found}, not {expected}")]
+    Mismatch {
+        /// What was asked for.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// The host has no such stack.
+    #[error("the engine has no stack {0}")]
+    NoStack(String),
+    /// The host has no image of the layer.
+    #[error("the engine has no layer {0}")]
+    NoLayer(Digest),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoStack(name) => Refusal::NotFound(format!("stack {name}")),
+            Error::NoLayer(digest) => Refusal::NotFound(format!("layer {digest}")),
+            Error::Mismatch { .. } => Refusal::Invalid(error.to_string()),
+            error => Refusal::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The image store; clones share it.
+#[derive(Debug, Clone)]
+pub struct Images {
+    config: Arc<ImagesConfig>,
+    mounts: Arc<Mounts>,
+}
+
+impl Images {
+    /// Opens the store and heals it: half-made images go, mounts of images that are gone go.
+    pub fn open(config: &ImagesConfig) -> Result<Images, Error> {
+        for folder in [&config.folder, &config.stacks] {
+            fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
+        }
+        remove_half_made(&config.folder).map_err(|source| Error::Write { path: config.folder.clone(), source })?;
+        let images = Self { config: Arc::new(config.clone()), mounts: Arc::new(Mounts::open(&config.mounts)?) };
+        images.mounts.retain(|name| images.still_has(name));
+        Ok(images)
+    }
+
+    /// The mounted folders of a stack, the topmost first.
+    pub fn stack(&self, name: &str, variant: Variant) -> Result<Vec<PathBuf>, Error> {
+        let run = self.mount_stack(name, "run")?;
+        match variant {
+            Variant::Run => Ok(vec![run]),
+            Variant::Build => Ok(vec![self.mount_stack(name, "build-delta")?, run]),
+        }
+    }
+
+    /// The mounted folder of a layer; its paths begin with the layer's prefix.
+    pub fn layer(&self, digest: &Digest) -> Result<PathBuf, Error> {
+        let image = self.image(digest);
+        if image.exists() { self.mounts.mount(digest.as_str(), &image) } else { Err(Error::NoLayer(digest.clone())) }
+    }
+
+    /// Makes a layer of the tree in `tar`, mounted under `prefix`; writes its durable form to `blob`.
+    pub async fn pack(&self, prefix: &str, limit_bytes: u64, tar: OwnedFd, blob: OwnedFd) -> Result<Packed, Refusal> {
+        let (images, prefix) = (self.clone(), prefix.to_owned());
+        blocking(move || images.pack_blocking(&prefix, limit_bytes, tar, File::from(blob))).await
+    }
+
+    fn pack_blocking(&self, prefix: &str, limit_bytes: u64, tar: OwnedFd, mut blob: File) -> Result<Packed, Refusal> {
+        let written = layer::pack(&self.config, prefix, limit_bytes, tar, &mut blob)?;
+        let about = blob.metadata().map_err(Error::Blob)?;
+        self.publish(&written)?;
+        let layer::Written { digest, tar_bytes, .. } = written;
+        Ok(Packed { digest, tar_bytes, blob_bytes: about.len() })
+    }
+
+    /// Makes the image of layer `digest` again from its blob.
+    pub async fn import(&self, digest: &Digest, blob: OwnedFd) -> Result<(), Refusal> {
+        let (images, expected) = (self.clone(), digest.clone());
+        blocking(move || {
+            if images.image(&expected).exists() {
+                return Ok(());
+            }
+            let written = layer::unpack(&images.config, File::from(blob))?;
+            if written.digest != expected {
+                return Err(Error::Mismatch { expected, found: written.digest }.into());
+            }
+            Ok(images.publish(&written)?)
+        })
+        .await
+    }
+
+    /// Which of these layers have no image here.
+    #[must_use]
+    pub fn missing(&self, layers: &[Digest]) -> Vec<Digest> {
+        layers.iter().filter(|digest| !self.image(digest).exists()).cloned().collect()
+    }
+
+    /// The installed stacks that have both forms, sorted.
+    #[must_use]
+    pub fn stacks(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.config.stacks) else { return vec![] };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let whole = |name: &String| ["run", "build-delta"].iter().all(|form| self.stack_file(name, form).is_ok());
+        let mut names: Vec<String> = names.filter(whole).collect();
+        names.sort();
+        names
+    }
+
+    /// Deletes the layers `keep` does not hold and lets go of their mounts. A layer that a dyno stands on stays
+    /// readable for it; [`Images::import`] brings any of them back.
+    pub fn collect(&self, keep: &HashSet<Digest>) -> Result<(), Error> {
+        let failed = |source| Error::Write { path: self.config.folder.clone(), source };
+        for entry in fs::read_dir(&self.config.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if Digest::from_str(stem).is_ok_and(|digest| !keep.contains(&digest)) {
+                fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        self.mounts.retain(|name| self.still_has(name));
+        Ok(())
+    }
+
+    fn publish(&self, written: &layer::Written) -> Result<(), Error> {
+        let target = self.image(&written.digest);
+        if target.exists() { Ok(()) } else { written.image.publish(&target) }
+    }
+
+    fn image(&self, digest: &Digest) -> PathBuf {
+        self.config.folder.join(format!("{digest}.sqfs"))
+    }
+
+    fn stack_file(&self, name: &str, form: &str) -> Result<(PathBuf, u64), Error> {
+        let no_stack = || Error::NoStack(name.to_owned());
+        // The name comes from a request and becomes part of a path.
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(no_stack());
+        }
+        let file = self.config.stacks.join(name).join(format!("{form}.sqfs"));
+        let inode = fs::metadata(&file).map_err(|_| no_stack())?.ino();
+        Ok((file, inode))
+    }
+
+    /// A stack that is built again is another file, and so another mount: running dynos keep the old one.
+    fn mount_stack(&self, name: &str, form: &str) -> Result<PathBuf, Error> {
+        let (file, inode) = self.stack_file(name, form)?;
+        self.mounts.mount(&format!("stack-{name}-{form}-{inode}"), &file)
+    }
+
+    fn still_has(&self, mount: &str) -> bool {
+        match Digest::from_str(mount) {
+            Ok(digest) => self.image(&digest).exists(),
+            Err(_) => self.is_current_stack(mount),
+        }
+    }
+
+    fn is_current_stack(&self, mount: &str) -> bool {
+        self.stacks().iter().any(|name| {
+            ["run", "build-delta"].iter().any(|form| {
+                self.stack_file(name, form).is_ok_and(|(_, inode)| mount == format!("stack-{name}-{form}-{inode}"))
+            })
+        })
+    }
+}
+
+fn remove_half_made(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("tmp-") {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.unwrap_or_else(|error| Err(Refusal::Failed(format!("the image store's work broke off: {error}"))))
+}

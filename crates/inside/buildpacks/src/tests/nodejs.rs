@@ -1,0 +1,81 @@
+//! The Node.js buildpack with the host's node and npm in place of the shared runtimes.
+
+use super::Bench;
+
+const SERVER: &str = "require('http').createServer((q, r) => r.end('hi')).listen(process.env.PORT)";
+
+/// The output without what differs between hosts.
+fn golden(bench: &Bench, output: &str) -> String {
+    let mut output = output.to_owned();
+    for runtime in &bench.request.runtimes {
+        output = output.replace(&runtime.version, &format!("{}-VERSION", runtime.name));
+    }
+    output.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn an_app_without_dependencies_never_starts_npm() {
+    let mut bench = Bench::new();
+    bench.mount_node();
+    let manifest = r#"{"name": "hello", "engines": {"node": ">=18"}, "scripts": {"start": "node index.js"}}"#;
+    let built = bench.build(&[("package.json", manifest), ("index.js", SERVER), ("Procfile", "web: node index.js\n")]);
+    let compiled = built.compiled();
+    assert_eq!(golden(&bench, &built.output), include_str!("golden/nodejs-fast.txt"));
+    assert_eq!((compiled.language.as_str(), compiled.runtimes.len()), ("Node.js", 2));
+    assert_eq!(compiled.detected, ["heroku/nodejs"]);
+    assert!(!compiled.cache_written);
+    assert!(!built.slug.join(".heroku/node").exists());
+    assert!(built.slug.join(".heroku/bin/npm").is_symlink());
+    let profile = built.file(".profile.d/nodejs.sh");
+    assert!(profile.contains("WEB_CONCURRENCY"));
+}
+
+#[test]
+fn the_profile_gives_heroku_s_variables() {
+    let mut bench = Bench::new();
+    bench.mount_node();
+    let built = bench.build(&[("package.json", "{}"), ("server.js", SERVER)]);
+    assert_eq!(built.compiled().process_types["web"], "npm start");
+    let script = "cd \"$1\"; HOME=$1; unset NODE_ENV; MEMORY_AVAILABLE=1024; . .profile.d/nodejs.sh; \
+        echo \"$NODE_ENV $WEB_MEMORY $WEB_CONCURRENCY\"; echo \"$PATH\"";
+    let slug = built.slug.display().to_string();
+    let said = super::command("bash", &["-euc", script, "x", &slug]);
+    assert!(said.starts_with("production 512 2\n"), "{said}");
+    assert!(said.contains(&format!("{slug}/.heroku/node/bin:")) && said.contains(&format!("{slug}/node_modules/.bin")));
+}
+
+#[test]
+fn scripts_run_in_heroku_s_order_and_see_the_config_vars() {
+    let mut bench = Bench::new();
+    bench.mount_node();
+    bench.request.config_vars.insert("WORD".to_owned(), "from config".to_owned());
+    let manifest = r#"{"scripts": {
+        "heroku-prebuild": "echo prebuild >> order", "postinstall": "echo postinstall >> order",
+        "build": "echo never >> order", "heroku-postbuild": "echo postbuild \"$WORD\" $NODE_ENV >> order",
+        "heroku-cleanup": "echo cleanup >> order"}}"#;
+    let built = bench.build(&[("package.json", manifest), ("Procfile", "web: x")]);
+    built.compiled();
+    assert_eq!(built.file("order"), "prebuild\npostinstall\npostbuild from config production\ncleanup\n");
+}
+
+#[test]
+fn failures_say_what_happened_and_what_to_try() {
+    let mut bench = Bench::new();
+    bench.mount_node();
+    let cases: [(&[(&str, &str)], &str); 6] = [
+        (&[("package.json", "{ not json")], "unable to parse package.json"),
+        (&[("package.json", "{}"), ("yarn.lock", "")], "yarn is not built in yet"),
+        (&[("package.json", "{}"), ("yarn.lock", ""), ("package-lock.json", "{}")], "two different lockfiles found"),
+        (&[("package.json", r#"{"engines": {"node": "4.x"}}"#)], "does not satisfy engines.node"),
+        (&[("package.json", r#"{"engines": {"node": "new one!"}}"#)], "is no version requirement"),
+        (&[("package.json", r#"{"scripts": {"build": "exit 3"}}"#)], "the script \"build\" of package.json failed"),
+    ];
+    let mut texts = String::new();
+    for (files, message) in cases {
+        let built = bench.build(files);
+        assert!(built.failed().contains(message), "{}: {message}", built.failed());
+        let (_, explained) = built.output.split_once("\n\n !     ").unwrap();
+        texts.push_str(&format!("{message}\n !     {explained}\n"));
+    }
+    assert_eq!(golden(&bench, &texts), include_str!("golden/nodejs-failures.txt"));
+}

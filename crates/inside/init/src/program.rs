@@ -1,0 +1,75 @@
+//! The program an instance is there for.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+use inside_contract::{APP, Launch, Program};
+use rustix::process::Pid;
+use sys::processes::{Fork, Namespaces};
+
+const BASH: &str = "/bin/bash";
+
+/// Sources what buildpacks and the app left to be sourced, then becomes the command, which is `$1` and never part of
+/// this text. The order is Heroku's: `.profile.d/*.sh`, `.profile`, the command (Dev Center, "Profile scripts").
+const SCRIPT: &str = r#"
+for script in /app/.profile.d/*.sh; do if [ -r "$script" ]; then . "$script"; fi; done
+unset script
+if [ -r /app/.profile ]; then . /app/.profile; fi
+exec /bin/bash -c "$1"
+"#;
+
+/// What a shell answers for a program that is not there.
+const NOT_FOUND: i32 = 127;
+
+/// Starts the program in a session of its own and in the app's folder.
+pub(super) fn start(launch: &Launch) -> io::Result<Pid> {
+    match sys::processes::fork(Namespaces::None, None)? {
+        Fork::Parent { pid, .. } => Ok(pid),
+        Fork::Child => {
+            let error = become_it(launch).err();
+            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            drop(writeln!(io::stderr(), "slipway: could not start {}: {error}", path(launch)));
+            sys::processes::end(NOT_FOUND)
+        }
+    }
+}
+
+fn become_it(launch: &Launch) -> io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::process::chdir(APP)?;
+    let arguments: Vec<&OsStr> = match &launch.program {
+        Program::Shell { command } => ["bash", "-c", SCRIPT, "bash", command].map(OsStr::new).to_vec(),
+        Program::Exec { argv } => argv.iter().map(OsStr::new).collect(),
+    };
+    let program = sys::processes::Program {
+        path: OsStr::new(path(launch)),
+        arguments,
+        env: &launch.env,
+        fds: own_descriptors()?,
+    };
+    sys::processes::exec(program)?;
+    Ok(())
+}
+
+fn path(launch: &Launch) -> &str {
+    match &launch.program {
+        Program::Shell { .. } => BASH,
+        Program::Exec { argv } => argv.first().map_or("", String::as_str),
+    }
+}
+
+/// Every descriptor this process was given; the launch is closed by now.
+fn own_descriptors() -> io::Result<Vec<(OwnedFd, RawFd)>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()));
+    }
+    // The folder just read stands in the list too, and is closed again.
+    let open = |number: &RawFd| sys::descriptors::inherited(*number).ok().map(|fd| (fd, *number));
+    Ok(numbers.iter().filter_map(open).filter(|(fd, _)| !is_close_on_exec(fd)).collect())
+}
+
+fn is_close_on_exec(fd: &OwnedFd) -> bool {
+    rustix::io::fcntl_getfd(fd.as_fd()).is_ok_and(|flags| flags.contains(rustix::io::FdFlags::CLOEXEC))
+}

@@ -1,0 +1,151 @@
+//! Fetching from a package source the operator named: bounded in time and size, verified, retried with a budget.
+
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use blobs::Draft;
+use sha2::{Digest as _, Sha512};
+
+use super::Error;
+
+/// How often a fetch is repeated after a failure that may pass.
+const RETRIES: u32 = 2;
+/// The pause before the first repetition; doubled before the next.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The most bytes of a package's list of versions (npm's own has 4 MB).
+const METADATA_LIMIT: u64 = 64 * 1024 * 1024;
+/// The most bytes of a tarball (Node has 52 MB).
+const TARBALL_LIMIT: u64 = 512 * 1024 * 1024;
+/// What an installer asks a registry for.
+const ABBREVIATED: &str = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
+
+/// A client that trusts the host's certificates and those of `ca_bundle`.
+pub(crate) fn client(ca_bundle: Option<&Path>) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent("slipway")
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(30))
+        .timeout(Duration::from_secs(300))
+        .redirect(reqwest::redirect::Policy::limited(3));
+    if let Some(file) = ca_bundle {
+        let failed = |reason: String| Error::Fetch { url: file.display().to_string(), reason };
+        let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(error.to_string()))?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(|error| Error::Fetch { url: "anything".to_owned(), reason: chain(&error) })
+}
+
+/// The SHA-512 in a Subresource Integrity text (`sha512-BASE64`, among others); weaker digests do not count.
+pub(crate) fn sha512_of(integrity: &str) -> Option<Vec<u8>> {
+    let text = integrity.split_whitespace().find_map(|one| one.strip_prefix("sha512-"))?;
+    STANDARD.decode(text).ok().filter(|digest| digest.len() == 64)
+}
+
+/// A package's abbreviated metadata.
+pub(crate) async fn metadata(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, Error> {
+    let mut attempt = 0;
+    loop {
+        let mut bytes = Vec::new();
+        let fetched = stream(client, url, METADATA_LIMIT, |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        });
+        match fetched.await {
+            Ok(()) => return Ok(bytes),
+            Err(failure) => pause(&mut attempt, failure, url).await?,
+        }
+    }
+}
+
+/// A tarball, into a draft; what does not have the digest is refused.
+pub(crate) async fn download(client: &reqwest::Client, url: &str, sha512: &[u8], draft: Draft) -> Result<Draft, Error> {
+    let mut draft = draft;
+    let mut attempt = 0;
+    loop {
+        restart(&mut draft).map_err(|source| Error::File { name: url.to_owned(), source })?;
+        let mut hasher = Sha512::new();
+        let fetched = stream(client, url, TARBALL_LIMIT, |chunk| {
+            hasher.update(chunk);
+            draft.write(chunk)
+        });
+        match fetched.await {
+            Ok(()) if hasher.finalize().as_slice() == sha512 => return Ok(draft),
+            Ok(()) => return Err(Error::Integrity { url: url.to_owned() }),
+            Err(failure) => pause(&mut attempt, failure, url).await?,
+        }
+    }
+}
+
+fn restart(draft: &mut Draft) -> std::io::Result<()> {
+    use std::io::Seek as _;
+    let mut file = draft.file();
+    file.set_len(0)?;
+    file.rewind()
+}
+
+/// Why one attempt failed, and whether another may succeed.
+struct Failure {
+    reason: String,
+    may_pass: bool,
+}
+
+async fn pause(attempt: &mut u32, failure: Failure, url: &str) -> Result<(), Error> {
+    if !failure.may_pass || *attempt == RETRIES {
+        return Err(Error::Fetch { url: url.to_owned(), reason: failure.reason });
+    }
+    tokio::time::sleep(PAUSE * 2_u32.pow(*attempt)).await;
+    *attempt += 1;
+    Ok(())
+}
+
+async fn stream(
+    client: &reqwest::Client,
+    url: &str,
+    limit: u64,
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let lost = |error: reqwest::Error| Failure { reason: chain(&error), may_pass: true };
+    let mut response = client.get(url).header("accept", ABBREVIATED).send().await.map_err(lost)?;
+    let status = response.status();
+    if !status.is_success() {
+        let may_pass = status.is_server_error() || status.as_u16() == 429;
+        return Err(Failure { reason: format!("it answered {status}"), may_pass });
+    }
+    let mut bytes = 0;
+    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        bytes += chunk.len() as u64;
+        if bytes > limit {
+            return Err(Failure { reason: format!("it has more than {limit} bytes"), may_pass: false });
+        }
+        take(&chunk).map_err(|error| Failure { reason: error.to_string(), may_pass: false })?;
+    }
+    Ok(())
+}
+
+/// An error with its causes in one line, without the address, which may hold a password.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    if causes.is_empty() { "the request failed".to_owned() } else { causes.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_sha512_counts() {
+        let whole = format!("sha1-abc sha512-{}", STANDARD.encode([7; 64]));
+        assert_eq!(sha512_of(&whole), Some(vec![7; 64]));
+        for text in ["", "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "sha512-", "sha512-AAAA", "sha512-!"] {
+            assert_eq!(sha512_of(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! How a slug becomes a running instance: its layers on the host, its spec, its environment.
+//!
+//! Knows what a dyno is made of; knows neither why one is started nor what its end means. It is no room: nothing
+//! happens in it unasked. It lies under `releases` (the release phase) and `dynos` (the formation), which must start
+//! the same thing in the same way and may not know each other.
+
+mod environment;
+mod layers;
+pub mod lines;
+
+use blobs::Blobs;
+use engine::{Engine, Image, InstanceSpec, Kind, Limits, Started, Variant};
+use inside_contract::{Launch, Program};
+use store::Store;
+use store::apps::ConfigVars;
+use store::slugs::Slug;
+use vocabulary::{AppId, Digest, DynoId, DynoSize};
+
+pub use environment::{environment, port};
+
+/// The writable layer of a dyno. Heroku names no figure and gives every size the same large disk; the file behind it
+/// is sparse, so this is a bound, not a cost.
+const DISK_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Why an instance could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not be read.
+    #[error("could not read what to start")]
+    Store(#[from] store::Error),
+    /// The engine is away or refused.
+    #[error("could not start an instance")]
+    Engine(#[from] engine::Error),
+    /// A slug names a layer the store has no blob of.
+    #[error("the layer {0} has no blob")]
+    NoLayer(Digest),
+    /// A layer's blob could not be opened.
+    #[error("could not open the blob of the layer {layer}")]
+    Blob {
+        /// The layer.
+        layer: Digest,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is to be started was deleted meanwhile.
+    #[error("what was to be started is gone")]
+    Gone,
+}
+
+impl Error {
+    /// Whether the engine's process was away: the same start may be asked for again later.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Engine(engine::Error::Away))
+    }
+}
+
+/// One instance of an app to start.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Chosen by the caller; starting the same id twice starts one instance.
+    pub id: DynoId,
+    /// Whose.
+    pub app: AppId,
+    /// `web.1`, `release.4711`.
+    pub name: String,
+    /// Of which size.
+    pub size: DynoSize,
+    /// The command as the Procfile has it.
+    pub command: &'a str,
+    /// The port it is to listen on, if requests are to reach it.
+    pub port: Option<u16>,
+    /// What it runs.
+    pub slug: &'a Slug,
+    /// The config vars of its release.
+    pub config: &'a ConfigVars,
+}
+
+/// Starts instances of slugs; clones share its parts.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    store: Store,
+    blobs: Blobs,
+    engine: Engine,
+}
+
+impl Launcher {
+    /// A launcher onto one engine.
+    #[must_use]
+    pub fn new(store: Store, blobs: Blobs, engine: Engine) -> Self {
+        Self { store, blobs, engine }
+    }
+
+    /// Makes the slug's layers ready on the host and starts the instance. May be repeated.
+    pub async fn start(&self, run: &Run<'_>) -> Result<Started, Error> {
+        layers::make_ready(&self.store, &self.blobs, &self.engine, &run.slug.layers).await?;
+        Ok(self.engine.start(spec(run), &launch(run), vec![]).await?)
+    }
+}
+
+fn spec(run: &Run<'_>) -> InstanceSpec {
+    InstanceSpec {
+        id: run.id,
+        kind: Kind::Dyno,
+        app: run.app,
+        name: run.name.clone(),
+        image: Image {
+            stack: run.slug.stack.image().to_owned(),
+            variant: Variant::Run,
+            layers: run.slug.layers.clone(),
+        },
+        port: run.port,
+        limits: limits(run.size),
+        fds: vec![],
+    }
+}
+
+fn launch(run: &Run<'_>) -> Launch {
+    Launch {
+        program: Program::Shell { command: run.command.to_owned() },
+        env: environment(run.config, &run.name, run.port),
+    }
+}
+
+/// What a dyno of a size may use. The memory limit is the quota itself: Heroku lets a dyno swap beyond it (R14) and
+/// kills it at a multiple (R15); on a small host that swap would be everybody's.
+fn limits(size: DynoSize) -> Limits {
+    Limits {
+        memory_bytes: size.memory_mib() * 1024 * 1024,
+        cpu_weight: size.cpu_weight(),
+        processes: size.max_processes(),
+        disk_bytes: DISK_BYTES,
+    }
+}

@@ -1,0 +1,104 @@
+//! The platform's own certificate authority, for hosts no public authority signs: `localhost`, IP addresses.
+//!
+//! The key stays with control (`DATA/keys/ca.key`); the router is given leaves. The certificate is public
+//! (`DATA/public/ca.pem`); `bundle.pem` beside it holds the host's authorities as well, for tools that know one file.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use routes_table::Leaf;
+use vocabulary::Secret;
+
+use crate::layout::Layout;
+use crate::settings::Settings;
+
+/// Platform hosts under the domain, beside the domain itself (DESIGN of the front door; Heroku's own sub-domains).
+pub(crate) const PLATFORM_HOSTS: [&str; 8] =
+    ["api", "git", "dashboard", "data", "login", "status", "registry", "particleboard"];
+
+/// Why the authority cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A file could not be read or written.
+    #[error("could not read or write the certificate authority's files")]
+    Io(#[from] io::Error),
+    /// A certificate or key could not be made or read.
+    #[error("could not make or read a certificate")]
+    Certificate(#[from] rcgen::Error),
+}
+
+/// The authority.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+impl Authority {
+    /// Reads the authority from the data folder, making it if there is none, and renews the bundle for users.
+    pub(crate) fn open(layout: &Layout, settings: &Settings) -> Result<Self, Error> {
+        let (key_file, certificate_file) = (layout.at("keys/ca.key"), layout.at("public/ca.pem"));
+        let authority = match fs::read_to_string(&key_file) {
+            Ok(key) => Self::read(&key, fs::read_to_string(&certificate_file)?)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(&key_file, &certificate_file)?,
+            Err(error) => return Err(error.into()),
+        };
+        authority.write_bundle(&layout.at("public/bundle.pem"), &settings.ca_bundle)?;
+        Ok(authority)
+    }
+
+    fn read(key: &str, certificate: String) -> Result<Self, Error> {
+        let issuer = Issuer::from_ca_cert_pem(&certificate, KeyPair::from_pem(key)?)?;
+        Ok(Self { issuer, certificate })
+    }
+
+    fn make(key_file: &Path, certificate_file: &Path) -> Result<Self, Error> {
+        let key = KeyPair::generate()?;
+        let key_text = key.serialize_pem();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "Slipway local authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = CertifiedIssuer::self_signed(params, key)?.pem();
+        // The certificate first: a key without one would be read as broken.
+        fs::write(certificate_file, &certificate)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(key_file)?;
+        file.write_all(key_text.as_bytes())?;
+        file.sync_all()?;
+        Self::read(&key_text, certificate)
+    }
+
+    fn write_bundle(&self, bundle: &Path, host: &Path) -> io::Result<()> {
+        // A host without a bundle trusts nobody else; then ours stands alone.
+        let host = fs::read_to_string(host).unwrap_or_default();
+        fs::write(bundle, format!("{}\n{}", self.certificate.trim_end(), host))
+    }
+
+    /// A leaf for the platform's hosts and addresses; the router shows it to whoever names no other host.
+    pub(crate) fn platform_leaf(&self, domain: &str, addresses: &[IpAddr]) -> Result<Leaf, Error> {
+        let mut names = vec![domain.to_owned()];
+        names.extend(PLATFORM_HOSTS.map(|host| format!("{host}.{domain}")));
+        if domain != "localhost" {
+            names.extend([format!("*.{domain}"), "localhost".to_owned()]);
+        }
+        self.leaf(names, addresses)
+    }
+
+    fn leaf(&self, names: Vec<String>, addresses: &[IpAddr]) -> Result<Leaf, Error> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names.clone())?;
+        params.subject_alt_names.extend(addresses.iter().map(|address| SanType::IpAddress(*address)));
+        params.distinguished_name.push(DnType::CommonName, names.first().cloned().unwrap_or_default());
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        let chain = format!("{certificate}{}", self.certificate);
+        Ok(Leaf { names, chain, key: Secret::new(key.serialize_pem()) })
+    }
+}

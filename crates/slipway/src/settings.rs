@@ -1,0 +1,289 @@
+//! The settings: from flags, the environment and a file, in this order; every mistake is reported together.
+//!
+//! This is the one place that reads the environment. What it yields is complete and valid; the supervisor hands it to
+//! the roles as a file without secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+/// The file read when `--config` is not given, if it exists.
+const DEFAULT_FILE: &str = "/etc/slipway/slipway.toml";
+
+/// The settings as they are written, unchecked. The fields are the flags, the names in the file, and, with the
+/// prefix `SLIPWAY_`, the environment's variables.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Written {
+    /// A TOML file with settings, named as the flags [default: /etc/slipway/slipway.toml, if it exists]
+    #[arg(long, env = "SLIPWAY_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+
+    /// The folder that holds everything the platform keeps [default: /var/lib/slipway]
+    #[arg(long, env = "SLIPWAY_DATA", value_name = "DIR")]
+    data: Option<String>,
+
+    /// Where to accept requests; may be given several times [default: 127.0.0.1:5080]
+    #[arg(long, env = "SLIPWAY_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    listen: Vec<String>,
+
+    /// Apps are reached at APP.NAME, the platform itself at NAME, api.NAME, git.NAME, … [default: localhost]
+    #[arg(long, env = "SLIPWAY_DOMAIN", value_name = "NAME")]
+    domain: Option<String>,
+
+    /// A range that dynos and builds may reach although it is private; may be given several times
+    #[arg(long, env = "SLIPWAY_EGRESS_ALLOW", value_name = "CIDR[:PORT]", value_delimiter = ',')]
+    egress_allow: Vec<String>,
+
+    /// CA certificates trusted inside builds and by the platform's own client [default: the host's bundle]
+    #[arg(long, env = "SLIPWAY_CA_BUNDLE", value_name = "FILE")]
+    ca_bundle: Option<String>,
+
+    /// Where npm packages and Node.js come from [default: what npm is configured to, else npm's own registry]
+    #[arg(long, env = "SLIPWAY_NPM_REGISTRY", value_name = "URL")]
+    npm_registry: Option<String>,
+
+    /// What is dear to make and safe to delete [default: /var/cache/slipway]
+    #[arg(long, env = "SLIPWAY_CACHE", value_name = "DIR")]
+    cache: Option<String>,
+
+    /// The first administrator, made at the first start [default: admin@slipway.localhost]
+    #[arg(long, env = "SLIPWAY_ADMIN", value_name = "EMAIL")]
+    admin: Option<String>,
+
+    /// Seconds a web dyno has to bind its port before it is given up with R10 [default: 60]
+    #[arg(long, env = "SLIPWAY_BOOT_TIMEOUT", value_name = "SECONDS")]
+    boot_timeout: Option<String>,
+
+    /// What the platform writes about itself, as a filter of levels and parts [default: info]
+    #[arg(long, env = "SLIPWAY_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// The settings, complete and valid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// The data folder; absolute.
+    pub(crate) data: PathBuf,
+    /// Where to accept requests; not empty.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// The domain; lower case.
+    pub(crate) domain: String,
+    /// Ranges dynos may reach.
+    pub(crate) egress_allow: Vec<String>,
+    /// CA certificates for builds and the platform's client.
+    pub(crate) ca_bundle: PathBuf,
+    /// Package sources by kind: `npm`.
+    pub(crate) sources: BTreeMap<String, String>,
+    /// The cache folder; absolute.
+    pub(crate) cache: PathBuf,
+    /// The first administrator's email.
+    pub(crate) admin: String,
+    /// Seconds until R10.
+    pub(crate) boot_timeout: u64,
+    /// What to write about ourselves.
+    pub(crate) log: String,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mistakes(Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings cannot be used:")?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  - {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+impl Written {
+    /// Adds what the file says to what flags and environment left open, and checks all of it.
+    pub(crate) fn settle(self) -> Result<Settings, Mistakes> {
+        let (file, unreadable) = match read_file(self.config.as_deref()) {
+            Ok(file) => (file, None),
+            Err(mistake) => (Self::default(), Some(mistake)),
+        };
+        let mut check = Check { mistakes: unreadable.into_iter().collect() };
+        let settings = check.all(self.over(file));
+        if check.mistakes.is_empty() { Ok(settings) } else { Err(Mistakes(check.mistakes)) }
+    }
+
+    /// These settings, and where they are silent, those of `below`.
+    fn over(self, below: Self) -> Self {
+        let list = |mine: Vec<String>, theirs| if mine.is_empty() { theirs } else { mine };
+        Self {
+            config: self.config,
+            data: self.data.or(below.data),
+            listen: list(self.listen, below.listen),
+            domain: self.domain.or(below.domain),
+            egress_allow: list(self.egress_allow, below.egress_allow),
+            ca_bundle: self.ca_bundle.or(below.ca_bundle),
+            npm_registry: self.npm_registry.or(below.npm_registry),
+            cache: self.cache.or(below.cache),
+            admin: self.admin.or(below.admin),
+            boot_timeout: self.boot_timeout.or(below.boot_timeout),
+            log: self.log.or(below.log),
+        }
+    }
+}
+
+fn read_file(given: Option<&Path>) -> Result<Written, String> {
+    let path = given.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message())),
+        Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(Written::default()),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+/// Collects mistakes; each rule yields some value, so that the next rule is still looked at.
+struct Check {
+    mistakes: Vec<String>,
+}
+
+impl Check {
+    fn all(&mut self, written: Written) -> Settings {
+        let listen =
+            if written.listen.is_empty() { vec!["127.0.0.1:5080".to_owned()] } else { written.listen };
+        Settings {
+            data: self.folder("data", written.data, "/var/lib/slipway"),
+            listen: listen.iter().filter_map(|text| self.address(text)).collect(),
+            domain: self.domain(written.domain),
+            egress_allow: written.egress_allow.into_iter().filter(|text| self.range(text)).collect(),
+            ca_bundle: self.folder("ca-bundle", written.ca_bundle, "/etc/ssl/certs/ca-certificates.crt"),
+            sources: written.npm_registry.map(|url| ("npm".to_owned(), self.url(url))).into_iter().collect(),
+            cache: self.folder("cache", written.cache, "/var/cache/slipway"),
+            admin: self.email(written.admin),
+            boot_timeout: self.seconds("boot-timeout", written.boot_timeout, 60),
+            log: written.log.unwrap_or_else(|| "info".to_owned()),
+        }
+    }
+
+    fn wrong(&mut self, mistake: String) {
+        self.mistakes.push(mistake);
+    }
+
+    fn folder(&mut self, name: &str, text: Option<String>, default: &str) -> PathBuf {
+        let path = PathBuf::from(text.unwrap_or_else(|| default.to_owned()));
+        match std::path::absolute(&path) {
+            Ok(path) => path,
+            Err(error) => {
+                self.wrong(format!("{name}: {} is no path: {error}", path.display()));
+                path
+            }
+        }
+    }
+
+    fn address(&mut self, text: &str) -> Option<SocketAddr> {
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.wrong(format!("listen: {text} is no ADDR:PORT, such as 127.0.0.1:5080 or [::1]:5080"));
+        }
+        address
+    }
+
+    fn domain(&mut self, text: Option<String>) -> String {
+        let domain = text.unwrap_or_else(|| "localhost".to_owned()).to_lowercase();
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if domain.len() > 200 || !domain.split('.').all(label) {
+            self.wrong(format!("domain: {domain} is no domain name"));
+        }
+        domain
+    }
+
+    fn range(&mut self, text: &str) -> bool {
+        let good = text.parse::<local::network::EgressAllow>();
+        if let Err(error) = &good {
+            self.wrong(format!("egress-allow: {text}: {error}"));
+        }
+        good.is_ok()
+    }
+
+    fn url(&mut self, url: String) -> String {
+        if !(url.starts_with("https://") || url.starts_with("http://")) {
+            self.wrong(format!("npm-registry: {url} is no http or https URL"));
+        }
+        url
+    }
+
+    fn email(&mut self, text: Option<String>) -> String {
+        let email = text.unwrap_or_else(|| "admin@slipway.localhost".to_owned());
+        if !email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
+            self.wrong(format!("admin: {email} is no email address"));
+        }
+        email
+    }
+
+    fn seconds(&mut self, name: &str, text: Option<String>, default: u64) -> u64 {
+        let seconds = text.as_deref().map_or(Ok(default), str::parse);
+        seconds.ok().filter(|seconds| (1..=3600).contains(seconds)).unwrap_or_else(|| {
+            self.wrong(format!("{name}: give whole seconds from 1 to 3600"));
+            default
+        })
+    }
+}
+
+/// What the environment adds to our own: paths of CA bundles that tools of the user already trust.
+pub(crate) fn trusted_bundles() -> Vec<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let paths = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE"].map(std::env::var_os);
+    let mut paths: Vec<PathBuf> = paths.into_iter().flatten().map(PathBuf::from).collect();
+    paths.dedup();
+    paths
+}
+
+/// Where systemd, if it started us, wants to be told that we are ready.
+pub(crate) fn notify_socket() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let path = std::env::var_os("NOTIFY_SOCKET");
+    path.map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_written_is_the_defaults() {
+        let settings = Written::default().settle().unwrap();
+        assert_eq!(settings.data, Path::new("/var/lib/slipway"));
+        assert_eq!(settings.listen, ["127.0.0.1:5080".parse().unwrap()]);
+        assert_eq!((settings.domain.as_str(), settings.boot_timeout), ("localhost", 60));
+    }
+
+    #[test]
+    fn a_flag_beats_the_file() {
+        let flags = Written { domain: Some("One.Example".to_owned()), ..Written::default() };
+        let file: Written = toml::from_str("domain = 'two.example'\nadmin = 'ada@two.example'").unwrap();
+        let both = flags.over(file);
+        assert_eq!((both.domain.as_deref(), both.admin.as_deref()), (Some("One.Example"), Some("ada@two.example")));
+    }
+
+    #[test]
+    fn every_mistake_is_told() {
+        let written = Written {
+            listen: vec!["5080".to_owned()],
+            domain: Some("a..b".to_owned()),
+            admin: Some("ada".to_owned()),
+            boot_timeout: Some("soon".to_owned()),
+            egress_allow: vec!["everything".to_owned()],
+            ..Written::default()
+        };
+        let told = written.settle().unwrap_err().to_string();
+        for name in ["listen", "domain", "admin", "boot-timeout", "egress-allow"] {
+            assert!(told.contains(&format!("  - {name}: ")), "{told}");
+        }
+    }
+}

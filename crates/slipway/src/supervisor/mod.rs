@@ -1,0 +1,322 @@
+//! `slipway up`: opens the sockets, starts the roles, restarts what ends.
+//!
+//! ```text
+//! supervisor (root) ─┬─ engine  (root)            engine.sock
+//!                    ├─ control (slipway)         control.sock, routes.sock
+//!                    └─ router  (slipway-router)  the public sockets; outlives us, the next supervisor adopts it
+//! ```
+//!
+//! The supervisor owns every listening socket, so that a role's end closes none: what connects while a role is away
+//! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`.
+
+mod role;
+mod router_process;
+mod sockets;
+mod stop;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustix::fs::FlockOperation;
+use tokio::process::Child;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+pub(crate) use role::FIRST_FD;
+pub(crate) use stop::down;
+
+use crate::layout::Layout;
+use crate::printer;
+use crate::settings::Settings;
+use crate::users::{User, Users, own_folder};
+use role::{Restarts, Role, ready};
+use router_process::RouterProcess;
+
+/// What went wrong before the platform was up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Namespaces, mounts and cgroups need root.
+    #[error("slipway up must be run as root: it makes namespaces, mounts, cgroups and system users")]
+    NotRoot,
+    /// Another supervisor holds the lock.
+    #[error("this data folder is served by another `slipway up` already (lock {0})")]
+    Running(PathBuf),
+    /// A step failed.
+    #[error("could not {doing}")]
+    Step {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// Gives an I/O error the sentence it belongs to.
+pub(crate) fn doing(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+    let doing = what.into();
+    move |source| Error::Step { doing, source }
+}
+
+/// What a running supervisor holds.
+struct Supervisor {
+    layout: Layout,
+    users: Users,
+    settings: PathBuf,
+    /// Both ends of the lifeline: the roles hold copies of the first, only we hold the second.
+    lifeline: (OwnedFd, OwnedFd),
+    _lock: File,
+}
+
+/// Brings the platform up and keeps it up until a signal says otherwise.
+pub(crate) async fn up(settings: &Settings) -> Result<(), Error> {
+    let supervisor = Supervisor::prepare(settings)?;
+    let listeners = supervisor.listeners(settings)?;
+    let mut interrupts = Signals::new().map_err(doing("listen for signals"))?;
+    let (replace_router, router_to_replace) = mpsc::channel(1);
+
+    printer::say("starting the engine …");
+    supervisor.start_engine().await?;
+    printer::say("starting control …");
+    supervisor.start_control(replace_router).await?;
+    printer::say("starting the router …");
+    supervisor.start_router(listeners, router_to_replace).await?;
+    crate::env::announce(settings, &supervisor.layout);
+    crate::roles::tell_systemd("READY=1");
+
+    interrupts.wait().await;
+    printer::say("stopping control and engine; apps keep serving, `slipway down` stops them too");
+    crate::roles::tell_systemd("STOPPING=1");
+    Ok(())
+}
+
+impl Supervisor {
+    /// Takes the lock, makes users and folders, and leaves the settings for the roles.
+    fn prepare(settings: &Settings) -> Result<Self, Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Error::NotRoot);
+        }
+        let layout = Layout::create(&settings.data)
+            .map_err(doing(format!("make the data folder {}", settings.data.display())))?;
+        own_folder(&layout.run(), 0o711, None).map_err(doing("make the folder of sockets"))?;
+        let lock = take_lock(&layout)?;
+        let users = Users::ensure().map_err(doing("make the system users"))?;
+        make_folders(&layout, &users).map_err(doing("make the folders of the data folder"))?;
+        let file = layout.in_run("settings.json");
+        let text = serde_json::to_vec(settings).map_err(io::Error::other).map_err(doing("write the settings"))?;
+        fs::write(&file, text).map_err(doing("leave the settings for the roles"))?;
+        let (read, write) = io::pipe().map_err(doing("make a pipe"))?;
+        Ok(Self { layout, users, settings: file, lifeline: (read.into(), write.into()), _lock: lock })
+    }
+
+    fn listeners(&self, settings: &Settings) -> Result<Vec<(String, OwnedFd)>, Error> {
+        let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
+        settings.listen.iter().map(|address| {
+            let taken = running.as_ref().and_then(|(router, handle)| router.listener(handle, *address));
+            let socket = taken.map_or_else(|| sockets::tcp(*address), Ok);
+            Ok((address.to_string(), socket.map_err(doing(format!("listen on {address}")))?))
+        }).collect()
+    }
+
+    async fn start_engine(&self) -> Result<(), Error> {
+        let socket = sockets::unix(&self.layout.in_run("engine.sock"), self.users.control)
+            .map_err(doing("open the engine's socket"))?;
+        self.start("engine", None, vec![("engine".to_owned(), socket)]).await
+    }
+
+    async fn start_control(&self, replace_router: mpsc::Sender<u32>) -> Result<(), Error> {
+        let open = |name: &str| {
+            sockets::unix(&self.layout.in_run(name), self.users.router).map_err(doing(format!("open {name}")))
+        };
+        let (complaints, complain) = io::pipe().map_err(doing("make a pipe"))?;
+        sockets::forward_pids(complaints.into(), replace_router).map_err(doing("listen to control"))?;
+        let sockets = vec![
+            ("control".to_owned(), open("control.sock")?),
+            ("routes".to_owned(), open("routes.sock")?),
+            ("complain".to_owned(), complain.into()),
+        ];
+        self.start("control", Some(self.users.control), sockets).await
+    }
+
+    /// Starts a role, waits until it is ready, and from then on restarts it whenever it ends.
+    async fn start(
+        &self,
+        name: &'static str,
+        user: Option<User>,
+        sockets: Vec<(String, OwnedFd)>,
+    ) -> Result<(), Error> {
+        let lifeline = self.lifeline.0.try_clone().map_err(doing("share the lifeline"))?;
+        let role = Role { name, user, sockets, lifeline: Some(lifeline) };
+        let (child, mut pipe) = role.spawn(&self.settings).map_err(doing(format!("start {name}")))?;
+        ready(name, &mut pipe).await.map_err(doing(format!("bring {name} up")))?;
+        tokio::spawn(keep_running(role, child, self.settings.clone()));
+        Ok(())
+    }
+
+    /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to drain.
+    async fn start_router(
+        &self,
+        listeners: Vec<(String, OwnedFd)>,
+        replace: mpsc::Receiver<u32>,
+    ) -> Result<(), Error> {
+        let router = Role { name: "router", user: Some(self.users.router), sockets: listeners, lifeline: None };
+        let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
+        let handle = match running {
+            Some((process, handle)) if process.is_current() && process.serves(&router) => {
+                printer::say(format!("adopted the running router (process {})", process.pid));
+                handle
+            }
+            older => {
+                let handle = self.spawn_router(&router).await?;
+                if let Some((_, older)) = older {
+                    router_process::terminate(older).map_err(doing("ask the older router to drain"))?;
+                }
+                handle
+            }
+        };
+        tokio::spawn(keep_routing(router, handle, self.router_file(), self.settings.clone(), replace));
+        Ok(())
+    }
+
+    async fn spawn_router(&self, router: &Role) -> Result<OwnedFd, Error> {
+        spawn_router(router, &self.router_file(), &self.settings).await.map_err(doing("start the router"))
+    }
+
+    fn router_file(&self) -> PathBuf {
+        self.layout.in_run("router.json")
+    }
+}
+
+fn take_lock(layout: &Layout) -> Result<File, Error> {
+    let path = layout.in_run("lock");
+    let lock = File::create(&path).map_err(doing("make the lock"))?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {
+            let pid = std::process::id().to_string();
+            fs::write(layout.in_run("supervisor.pid"), pid).map_err(doing("write the process id down"))?;
+            Ok(lock)
+        }
+        Err(_) => Err(Error::Running(path)),
+    }
+}
+
+fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
+    // Control keeps the store's files beside these folders, so the data folder is its own.
+    own_folder(&layout.data, 0o711, Some(users.control))?;
+    for name in ["keys", "blobs", "outputs", "logs"] {
+        own_folder(&layout.at(name), 0o700, Some(users.control))?;
+    }
+    own_folder(&layout.at("public"), 0o755, Some(users.control))?;
+    for name in ["images", "stacks", "dynos", "hooks"] {
+        own_folder(&layout.at(name), 0o755, None)?;
+    }
+    own_folder(&layout.at("git"), 0o711, None)?;
+    own_folder(&layout.in_run("router"), 0o700, Some(users.router))?;
+    let hook = layout.at("hooks").join("pre-receive");
+    let program = std::env::current_exe()?;
+    fs::write(&hook, format!("#!/bin/sh\nexec '{}' git-hook pre-receive\n", program.display()))?;
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))
+}
+
+/// Restarts a role for as long as the supervisor lives.
+async fn keep_running(role: Role, mut child: Child, settings: PathBuf) {
+    let mut restarts = Restarts::new();
+    loop {
+        let ended = child.wait().await;
+        let pause = restarts.after_end();
+        tracing::error!(role = role.name, ?ended, ?pause, "a role ended; starting it again");
+        tokio::time::sleep(pause).await;
+        child = loop {
+            match role.spawn(&settings) {
+                Ok((child, _)) => break child,
+                Err(error) => {
+                    tracing::error!(role = role.name, %error, "could not start a role");
+                    tokio::time::sleep(restarts.after_end()).await;
+                }
+            }
+        };
+    }
+}
+
+async fn spawn_router(router: &Role, file: &std::path::Path, settings: &std::path::Path) -> io::Result<OwnedFd> {
+    let (child, mut pipe) = router.spawn(settings)?;
+    ready(router.name, &mut pipe).await?;
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(|| io::Error::other("it ended at once"))?;
+    let numbers = (FIRST_FD..).zip(&router.sockets);
+    let listeners = numbers.filter_map(|(number, (name, _))| Some((name.parse().ok()?, number))).collect();
+    RouterProcess::record(file, pid, listeners)?;
+    let (_, handle) = RouterProcess::find(file)?.ok_or_else(|| io::Error::other("it ended at once"))?;
+    // Its exit status is collected when it ends, whether it is ours or adopted.
+    tokio::spawn(async move {
+        let mut child = child;
+        drop(child.wait().await);
+    });
+    Ok(handle)
+}
+
+/// Starts a router again when it ends, and replaces one that control complains about.
+async fn keep_routing(
+    router: Role,
+    mut handle: OwnedFd,
+    file: PathBuf,
+    settings: PathBuf,
+    mut replace: mpsc::Receiver<u32>,
+) {
+    let mut restarts = Restarts::new();
+    loop {
+        tokio::select! {
+            ended = router_process::ended(clone(&handle)) => {
+                tracing::error!(?ended, "the router ended; starting it again");
+            }
+            Some(pid) = replace.recv() => {
+                tracing::error!(pid, "a router does not take new routes; replacing it");
+                drop(router_process::kill(pid, &file));
+            }
+        }
+        tokio::time::sleep(restarts.after_end()).await;
+        handle = loop {
+            match spawn_router(&router, &file, &settings).await {
+                Ok(handle) => break handle,
+                Err(error) => {
+                    tracing::error!(%error, "could not start the router");
+                    tokio::time::sleep(restarts.after_end()).await;
+                }
+            }
+        };
+    }
+}
+
+#[expect(clippy::expect_used, reason = "without a free descriptor the supervisor cannot watch the router at all")]
+fn clone(handle: &OwnedFd) -> OwnedFd {
+    handle.try_clone().expect("a descriptor is free")
+}
+
+/// The signals that end the supervisor.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+impl RouterProcess {
+    /// Whether it listens where this role is to listen, no more and no less.
+    fn serves(&self, role: &Role) -> bool {
+        let wanted: Vec<String> = role.sockets.iter().map(|(name, _)| name.clone()).collect();
+        let listening: Vec<String> = self.listeners.iter().map(|(address, _)| address.to_string()).collect();
+        wanted == listening
+    }
+}

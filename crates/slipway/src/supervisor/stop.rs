@@ -1,0 +1,78 @@
+//! `slipway down`: stops everything of an install, apps included.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use engine::{Engine, InstanceState};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::router_process::{self, RouterProcess};
+use super::{Error, Supervisor, doing};
+use crate::layout::Layout;
+use crate::printer;
+use crate::settings::Settings;
+
+/// How long apps have to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Stops the supervisor if one runs, then every instance, then the router.
+pub(crate) async fn down(settings: &Settings) -> Result<(), Error> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    let Some(layout) = Layout::open(&settings.data).map_err(doing("read the data folder"))? else {
+        printer::say(format!("nothing runs from {}: it was never up", settings.data.display()));
+        return Ok(());
+    };
+    stop_supervisor(&layout).await.map_err(doing("stop the running supervisor"))?;
+    stop_router(&layout).await.map_err(doing("stop the router"))?;
+    stop_instances(settings).await?;
+    printer::say("everything is stopped");
+    Ok(())
+}
+
+async fn stop_supervisor(layout: &Layout) -> io::Result<()> {
+    let Ok(text) = fs::read_to_string(layout.in_run("supervisor.pid")) else { return Ok(()) };
+    let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) else { return Ok(()) };
+    // Only a process that runs our program: the id may be another's by now.
+    let program = fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
+    let ours = program.is_ok_and(|program| program.file_name().is_some_and(|name| name == "slipway"));
+    let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) else { return Ok(()) };
+    if !ours {
+        return Ok(());
+    }
+    rustix::process::pidfd_send_signal(&handle, Signal::TERM)?;
+    router_process::ended(handle).await
+}
+
+async fn stop_router(layout: &Layout) -> io::Result<()> {
+    let Some((_, handle)) = RouterProcess::find(&layout.in_run("router.json"))? else { return Ok(()) };
+    router_process::terminate(&handle)?;
+    router_process::ended(handle).await
+}
+
+/// Starts an engine of our own for as long as it takes to stop what runs.
+async fn stop_instances(settings: &Settings) -> Result<(), Error> {
+    let supervisor = Supervisor::prepare(settings)?;
+    supervisor.start_engine().await?;
+    let epoch = vocabulary::Timestamp::now().micros();
+    let (engine, connection) = Engine::new(supervisor.layout.in_run("engine.sock"), epoch);
+    tokio::spawn(connection);
+    let failed = |error: engine::Error| doing("stop the instances")(io::Error::other(error));
+    let mut instances = engine.list().await.map_err(failed)?;
+    if !instances.is_empty() {
+        printer::say(format!("stopping {} dynos and builds …", instances.len()));
+    }
+    for instance in &instances {
+        engine.stop(instance.spec.id, GRACE).await.map_err(failed)?;
+    }
+    while instances.iter().any(|instance| matches!(instance.state, InstanceState::Running { .. })) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        instances = engine.list().await.map_err(failed)?;
+    }
+    for instance in &instances {
+        engine.remove(instance.spec.id).await.map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! A user of the platform: a home of their own, the official command, git.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::http::{Response, request};
+use crate::{Failure, Output, Platform, run};
+
+/// A user; their home is deleted with them.
+#[derive(Debug)]
+pub struct Client<'a> {
+    /// The platform they use.
+    pub platform: &'a Platform,
+    home: TempDir,
+}
+
+/// A folder with an app in it, under git.
+#[derive(Debug)]
+pub struct Repository<'a> {
+    client: &'a Client<'a>,
+    folder: PathBuf,
+}
+
+impl<'a> Client<'a> {
+    /// A user with an empty home.
+    pub fn new(platform: &'a Platform) -> Result<Self, Failure> {
+        Ok(Self { platform, home: platform.scratch()? })
+    }
+
+    /// A command in the user's environment.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        let bin = self.platform.cli().parent().unwrap_or(Path::new("/"));
+        command.env_clear().current_dir(self.home.path());
+        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin:{}", bin.display(), node_folder()));
+        command.env("HOME", self.home.path()).env("LANG", "C.UTF-8").env("GIT_TERMINAL_PROMPT", "0");
+        command.envs(self.platform.exports().iter().cloned());
+        command
+    }
+
+    /// Runs the official command.
+    pub fn heroku(&self, arguments: &[&str]) -> Result<Output, Failure> {
+        run(self.command(self.platform.cli()).args(arguments))
+    }
+
+    /// Asks an app for a path.
+    pub fn get(&self, app: &str, path: &str) -> Result<Response, Failure> {
+        Ok(request(self.address(), "GET", &host(app), path, &[], &[])?)
+    }
+
+    /// Where the platform listens.
+    pub fn address(&self) -> SocketAddr {
+        self.platform.address()
+    }
+
+    /// Asks the platform's API with the administrator's key.
+    pub fn api(&self, method: &str, path: &str, body: &str) -> Result<Response, Failure> {
+        let key = self.export("HEROKU_API_KEY")?;
+        let bearer = format!("Bearer {key}");
+        let accept = "application/vnd.heroku+json; version=3";
+        let headers = [("Authorization", bearer.as_str()), ("Accept", accept), ("Content-Type", "application/json")];
+        Ok(request(self.address(), method, "localhost", path, &headers, body.as_bytes())?)
+    }
+
+    /// One of the exports of `slipway env`.
+    pub fn export(&self, name: &str) -> Result<String, Failure> {
+        let found = self.platform.exports().iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).ok_or_else(|| format!("slipway env exports no {name}").into())
+    }
+
+    /// Asks again until an answer satisfies, for at most 30 s.
+    pub fn get_until(&self, app: &str, path: &str, good: impl Fn(&Response) -> bool) -> Result<Response, Failure> {
+        let begun = Instant::now();
+        loop {
+            let response = self.get(app, path)?;
+            if good(&response) {
+                return Ok(response);
+            }
+            if begun.elapsed() > Duration::from_secs(30) {
+                return Err(format!("no good answer in 30 s; the last: {} {}", response.status, response.text()).into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Copies one of the examples into a repository of this user, with one commit on `main`.
+    pub fn repository(&'a self, example: &str) -> Result<Repository<'a>, Failure> {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example);
+        let folder = self.home.path().join(format!("{example}-{}", fs::read_dir(self.home.path())?.count()));
+        run(Command::new("cp").arg("-r").arg(from).arg(&folder))?.good()?;
+        let repository = Repository { client: self, folder };
+        repository.git(&["init", "--quiet", "--initial-branch", "main"])?.good()?;
+        repository.commit("first")?;
+        Ok(repository)
+    }
+
+    /// Makes an app and pushes an example to it. Answers its repository and name.
+    pub fn deploy(&'a self, example: &str) -> Result<(Repository<'a>, String), Failure> {
+        let repository = self.repository(example)?;
+        let app = repository.create()?;
+        repository.push()?.good()?;
+        Ok((repository, app))
+    }
+}
+
+impl Repository<'_> {
+    /// Runs git in it.
+    pub fn git(&self, arguments: &[&str]) -> Result<Output, Failure> {
+        let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
+        run(self.client.command("git").current_dir(&self.folder).args(identity).args(arguments))
+    }
+
+    /// Runs the official command in it, so that it finds the app by the remote.
+    pub fn heroku(&self, arguments: &[&str]) -> Result<Output, Failure> {
+        run(self.client.command(self.client.platform.cli()).current_dir(&self.folder).args(arguments))
+    }
+
+    /// Commits all changes.
+    pub fn commit(&self, message: &str) -> Result<(), Failure> {
+        self.git(&["add", "--all"])?.good()?;
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message])?.good()?;
+        Ok(())
+    }
+
+    /// Writes a file.
+    pub fn write(&self, path: &str, text: &str) -> Result<(), Failure> {
+        let path = self.folder.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+        Ok(fs::write(path, text)?)
+    }
+
+    /// `heroku create`; the app's name.
+    pub fn create(&self) -> Result<String, Failure> {
+        self.heroku(&["create"])?.good()?;
+        let remote = self.git(&["remote", "get-url", "heroku"])?.good()?.stdout;
+        let name = remote.trim().rsplit('/').next().and_then(|last| last.strip_suffix(".git"));
+        Ok(name.ok_or_else(|| format!("a strange remote: {remote}"))?.to_owned())
+    }
+
+    /// `git push heroku main`.
+    pub fn push(&self) -> Result<Output, Failure> {
+        self.git(&["push", "heroku", "main"])
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// The host of an app.
+pub(crate) fn host(app: &str) -> String {
+    format!("{app}.localhost")
+}
+
+/// Installs the official command by its lockfile, once per lockfile; answers the program.
+pub(crate) fn install_cli() -> Result<PathBuf, Failure> {
+    use sha2::Digest as _;
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("cli");
+    let hash = sha2::Sha256::digest(fs::read(lock.join("package-lock.json"))?);
+    let name = u64::from_be_bytes(*hash.first_chunk().ok_or("a hash has 32 bytes")?).to_string();
+    let cache = std::env::var("SLIPWAY_CACHE").unwrap_or_else(|_| "/var/cache/slipway".to_owned());
+    let folder = Path::new(&cache).join("cli").join(name);
+    let program = folder.join("node_modules/.bin/heroku");
+    if !folder.join("complete").exists() {
+        fs::create_dir_all(&folder)?;
+        for file in ["package.json", "package-lock.json"] {
+            fs::copy(lock.join(file), folder.join(file))?;
+        }
+        println!("installing the official command from the npm registry (once) ...");
+        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))?.good()?;
+        fs::write(folder.join("complete"), "")?;
+    }
+    Ok(program)
+}
+
+/// Where node lies on this machine, if not in the usual folders.
+fn node_folder() -> String {
+    std::env::var("PATH")
+        .unwrap_or_default()
+        .split(':')
+        .find(|folder| Path::new(folder).join("node").exists())
+        .unwrap_or("/usr/bin")
+        .to_owned()
+}

@@ -1,0 +1,161 @@
+//! A platform for the tests: own data folder, own port, taken down when dropped.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::Failure;
+
+/// How long `slipway up` may take, stack images included.
+const START: Duration = Duration::from_mins(15);
+
+/// A running platform.
+#[derive(Debug)]
+pub struct Platform {
+    folder: TempDir,
+    supervisor: Child,
+    address: SocketAddr,
+    exports: Vec<(String, String)>,
+    cli: PathBuf,
+}
+
+impl Platform {
+    /// Starts `slipway up` from the folder of this program and waits until it says that it is up.
+    pub fn start() -> Result<Self, Failure> {
+        let cli = crate::client::install_cli()?;
+        let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let supervisor = up(folder.path(), address)?;
+        let mut platform = Self { folder, supervisor, address, exports: Vec::new(), cli };
+        platform.wait_until_up()?;
+        platform.exports = platform.read_exports()?;
+        Ok(platform)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What `slipway env` exports.
+    pub fn exports(&self) -> &[(String, String)] {
+        &self.exports
+    }
+
+    /// The official command.
+    pub fn cli(&self) -> &Path {
+        &self.cli
+    }
+
+    /// A folder for what a scenario makes.
+    pub fn scratch(&self) -> io::Result<TempDir> {
+        tempfile::tempdir_in(self.folder.path())
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The process id of a role.
+    pub fn role(&self, name: &str) -> Result<i32, Failure> {
+        let install = fs::read_to_string(self.data().join("install"))?;
+        for entry in fs::read_dir("/proc")? {
+            let entry = entry?;
+            let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
+            let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let words: Vec<_> = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+            let is_role =
+                words.get(1).is_some_and(|word| word == "role") && words.get(2).is_some_and(|word| word == name);
+            if is_role && words.get(3).is_some_and(|path| path.contains(install.trim())) {
+                return Ok(pid);
+            }
+        }
+        Err(format!("no role {name} runs").into())
+    }
+
+    /// Ends a role's process at once.
+    pub fn kill(&self, role: &str) -> Result<(), Failure> {
+        let pid = self.role(role)?;
+        crate::run(Command::new("kill").args(["-9", &pid.to_string()]))?.good()?;
+        Ok(())
+    }
+
+    /// The last lines the platform wrote about itself.
+    pub fn log_tail(&self) -> String {
+        let text = fs::read_to_string(self.folder.path().join("slipway.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    fn wait_until_up(&mut self) -> Result<(), Failure> {
+        let log = self.folder.path().join("slipway.log");
+        let begun = Instant::now();
+        loop {
+            let up =
+                BufReader::new(File::open(&log)?).lines().map_while(Result::ok).any(|line| line.contains("is up at"));
+            if up {
+                return Ok(());
+            }
+            if let Some(status) = self.supervisor.try_wait()? {
+                return Err(format!("slipway up ended with {status}:\n{}", self.log_tail()).into());
+            }
+            if begun.elapsed() > START {
+                return Err(format!("slipway up was not up in time:\n{}", self.log_tail()).into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn read_exports(&self) -> Result<Vec<(String, String)>, Failure> {
+        let output = crate::run(&mut slipway("env", self.folder.path(), self.address)?)?.good()?;
+        let exports = output.stdout.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+        Ok(exports.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect())
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        let down = slipway("down", self.folder.path(), self.address).and_then(|mut down| crate::run(&mut down));
+        match down.and_then(crate::Output::good) {
+            Ok(_) => {}
+            Err(failure) => println!("slipway down: {failure}"),
+        }
+        drop(self.supervisor.wait());
+    }
+}
+
+fn up(folder: &Path, address: SocketAddr) -> Result<Child, Failure> {
+    let log = File::create(folder.join("slipway.log"))?;
+    let mut command = slipway("up", folder, address)?;
+    Ok(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?)
+}
+
+/// The program under test, which lies beside the folder of this one.
+fn slipway(subcommand: &str, folder: &Path, address: SocketAddr) -> Result<Command, Failure> {
+    let mut command = Command::new(program()?);
+    command.arg(subcommand).arg("--data").arg(folder.join("data")).arg("--listen").arg(address.to_string());
+    command.args(["--boot-timeout", "10"]);
+    for range in egress() {
+        command.arg("--egress-allow").arg(range);
+    }
+    Ok(command)
+}
+
+fn program() -> Result<PathBuf, Failure> {
+    let mine = std::env::current_exe()?;
+    let folder = mine.parent().and_then(Path::parent).ok_or("this program lies nowhere")?;
+    let program = folder.join("slipway");
+    if program.exists() { Ok(program) } else { Err(format!("build it first: {} is missing", program.display()).into()) }
+}
+
+/// Package sources that lie in a range an egress filter refuses (a mirror inside a private network).
+fn egress() -> Vec<String> {
+    std::env::var("SLIPWAY_EGRESS_ALLOW").map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default()
+}

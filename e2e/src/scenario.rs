@@ -1,0 +1,50 @@
+//! Scenarios, run one after the other on one platform.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::{Client, Failure, Platform};
+
+/// A promise of the product, acted out.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// What holds, in words with dashes.
+    pub name: &'static str,
+    /// Acts it out.
+    pub act: fn(&Client) -> Result<(), Failure>,
+}
+
+/// Runs the scenarios whose names contain the first argument, all without one; prints a runner's closing line.
+pub fn main(scenarios: &[Scenario]) -> ExitCode {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let platform = match Platform::start() {
+        Ok(platform) => platform,
+        Err(failure) => {
+            println!("the platform did not come up: {failure}\n0 passed, 1 failed");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut passed, mut failed) = (0, Vec::new());
+    for scenario in scenarios.iter().filter(|scenario| scenario.name.contains(&filter)) {
+        let begun = Instant::now();
+        let outcome = Client::new(&platform).and_then(|client| (scenario.act)(&client));
+        let took = begun.elapsed().as_secs_f64();
+        match outcome {
+            Ok(()) => {
+                passed += 1;
+                println!("scenario {} ... ok ({took:.1} s)", scenario.name);
+            }
+            Err(failure) => {
+                println!("scenario {} ... FAILED ({took:.1} s)\n{failure}\n", scenario.name);
+                failed.push(scenario.name);
+            }
+        }
+    }
+    if !failed.is_empty() {
+        println!("the platform's own log ended so:\n{}", platform.log_tail());
+        println!("failed: {}", failed.join(", "));
+    }
+    println!("{passed} passed, {} failed", failed.len());
+    drop(platform);
+    if failed.is_empty() && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,43 @@
+//! The product's promises, acted out with real clients on a real platform.
+
+mod product {
+    pub mod bad_input;
+    pub mod commands;
+    pub mod deploys;
+    pub mod isolation;
+    pub mod traffic;
+}
+
+use product::{bad_input, commands, deploys, isolation, traffic};
+
+macro_rules! scenarios {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        &[$(e2e::Scenario { name: concat!(stringify!($module), "::", stringify!($name)), act: $module::$name }),*]
+    };
+}
+
+fn main() -> std::process::ExitCode {
+    e2e::main(scenarios![
+        commands::who_i_am,
+        commands::an_app_is_created_listed_and_destroyed,
+        commands::config_vars_are_set_read_and_unset,
+        commands::buildpacks_are_set_added_removed_and_cleared,
+        deploys::an_app_without_dependencies_goes_live,
+        commands::dynos_are_listed_scaled_and_restarted,
+        commands::logs_tell_what_happened,
+        commands::releases_are_listed_shown_and_rolled_back,
+        commands::maintenance_goes_on_and_off,
+        deploys::a_node_app_with_dependencies_and_a_worker,
+        deploys::a_static_site,
+        deploys::two_custom_buildpacks,
+        deploys::a_release_phase_passes_and_fails,
+        deploys::a_failed_build_leaves_the_old_release,
+        deploys::an_app_that_never_listens_leaves_the_old_release,
+        deploys::another_branch_is_not_built,
+        deploys::a_clone_has_what_was_pushed,
+        traffic::nothing_is_lost_while_the_app_changes,
+        traffic::nothing_is_lost_while_roles_die,
+        isolation::a_dyno_finds_nothing,
+        bad_input::clear_errors_and_nothing_lost,
+    ])
+}
