@@ -2,6 +2,11 @@ const express = require("express");
 const built = require("./built.json");
 
 const app = express();
+const boot = `${process.pid}-${Date.now()}`;
+app.use((request, response, next) => {
+  response.set("x-boot", boot);
+  next();
+});
 app.get("/", (request, response) => response.json({ message: "Hello from Express", dyno: process.env.DYNO, built }));
 app.get("/slow", (request, response) => setTimeout(() => response.send("slow\n"), Number(request.query.ms) || 1000));
 

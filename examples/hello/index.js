@@ -3,6 +3,7 @@ const fs = require("node:fs");
 const http = require("node:http");
 
 const version = fs.readFileSync(`${__dirname}/VERSION`, "utf8").trim();
+const boot = `${process.pid}-${Date.now()}`;
 const { DYNO, GREETING, HEROKU_RELEASE_VERSION, NODE_ENV, PORT } = process.env;
 
 const server = http.createServer((request, response) => {
@@ -18,6 +19,7 @@ const server = http.createServer((request, response) => {
     headers: request.headers,
   };
   console.log(`${request.method} ${request.url}`);
+  response.setHeader("x-boot", boot);
   response.setHeader("content-type", "application/json");
   response.end(`${JSON.stringify(answer, null, 2)}\n`);
 });
