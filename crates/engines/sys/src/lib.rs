@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod loop_device;
 pub mod loops;
 pub mod mounts;
+pub mod namespace;
 pub mod processes;
 pub mod seccomp;
 pub mod signals;
