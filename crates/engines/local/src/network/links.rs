@@ -11,16 +11,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use futures_util::TryStreamExt;
-use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteScope};
-use rtnetlink::{Handle, LinkDummy, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// The host's address on every pair.
 pub(super) const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 77, 1);
 /// The link's name inside.
 const INSIDE: &str = "eth0";
+const LOOPBACK: &str = "lo";
 /// Ethernet's, where the uplink's cannot be found.
 const DEFAULT_MTU: u32 = 1500;
 
@@ -111,28 +112,37 @@ impl Links {
         }
     }
 
-    /// A link that leads nowhere and has this address; for the DNS forwarder.
-    pub(super) async fn add_dummy(&self, name: &str, address: Ipv4Addr) -> Result<(), Error> {
-        if self.index(name).await.is_none() {
-            let dummy = LinkDummy::new(name).up().build();
-            self.0.link().add(dummy).execute().await.map_err(kernel("make the resolver's link"))?;
-        }
-        let index = self.need(name).await?;
-        self.add_address(index, address).await
+    /// Gives the host's loopback link an address under a label, `lo:INSTALL`, for the DNS forwarder. A link of its own
+    /// would take a driver (dummy) that not every kernel has. May be repeated.
+    pub(super) async fn add_labelled(&self, label: &str, address: Ipv4Addr) -> Result<(), Error> {
+        let index = self.need(LOOPBACK).await?;
+        let mut add = self.0.address().add(index, IpAddr::V4(address), 32).replace();
+        add.message_mut().attributes.push(AddressAttribute::Label(label.to_owned()));
+        add.execute().await.map_err(kernel("give the host the resolver's address"))
     }
 
-    /// The IPv4 address of a link.
-    pub(super) async fn address(&self, name: &str) -> Option<Ipv4Addr> {
-        let index = self.index(name).await?;
-        let mut found = self.0.address().get().set_link_index_filter(index).execute();
-        while let Ok(Some(message)) = found.try_next().await {
-            for attribute in message.attributes {
-                if let AddressAttribute::Address(IpAddr::V4(address)) = attribute {
-                    return Some(address);
-                }
-            }
+    /// Takes it away again.
+    pub(super) async fn delete_labelled(&self, label: &str) -> Result<(), Error> {
+        for message in self.labelled(label).await? {
+            self.0.address().del(message).execute().await.map_err(kernel("delete the resolver's address"))?;
         }
-        None
+        Ok(())
+    }
+
+    /// The address under a label, if there is one.
+    pub(super) async fn labelled_address(&self, label: &str) -> Result<Option<Ipv4Addr>, Error> {
+        let found = self.labelled(label).await?.into_iter().flat_map(|message| message.attributes);
+        Ok(found.into_iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(IpAddr::V4(address)) => Some(address),
+            _ => None,
+        }))
+    }
+
+    async fn labelled(&self, label: &str) -> Result<Vec<AddressMessage>, Error> {
+        let all: Vec<AddressMessage> =
+            self.0.address().get().execute().try_collect().await.map_err(kernel("list addresses"))?;
+        let ours = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Label(found) if found == label);
+        Ok(all.into_iter().filter(|message| message.attributes.iter().any(ours)).collect())
     }
 
     async fn add_address(&self, index: u32, address: Ipv4Addr) -> Result<(), Error> {

@@ -227,7 +227,7 @@ impl Parts {
             nft::apply(&self.config.nft, &rules.document()).await?;
             tracing::info!(table, "put the firewall in place");
         }
-        self.links.add_dummy(&resolver_link(&self.config.install), self.resolver).await?;
+        self.links.add_labelled(&resolver_label(&self.config.install), self.resolver).await?;
         let attached: Vec<Ipv4Addr> = self.attached().iter().copied().collect();
         for address in attached {
             // An instance that is just going has no link any more.
@@ -241,9 +241,9 @@ impl Parts {
     }
 }
 
-/// The DNS forwarder's link. No dyno's link has this name: theirs are `-` and digits.
-fn resolver_link(install: &str) -> String {
-    format!("{install}dns")
+/// What the DNS forwarder's address is called on the host's loopback link.
+fn resolver_label(install: &str) -> String {
+    format!("lo:{install}")
 }
 
 fn check_install(install: &str) -> Result<(), Error> {
@@ -254,8 +254,8 @@ fn check_install(install: &str) -> Result<(), Error> {
 
 /// The resolver's address, kept from an earlier engine or the first one nobody else on this host listens on.
 async fn listen(links: &Links, install: &str) -> Result<(Ipv4Addr, forwarder::Sockets), Error> {
-    let link = resolver_link(install);
-    if let Some(address) = links.address(&link).await {
+    let label = resolver_label(install);
+    if let Some(address) = links.labelled_address(&label).await? {
         let until = tokio::time::Instant::now() + PORT_PATIENCE;
         loop {
             match bind(address) {
@@ -270,13 +270,13 @@ async fn listen(links: &Links, install: &str) -> Result<(Ipv4Addr, forwarder::So
     let mut last = Error::Settings("no address for the DNS forwarder".to_owned());
     for step in 0..=u8::MAX {
         let address = Ipv4Addr::new(169, 254, 78, start.wrapping_add(step).max(1));
-        links.add_dummy(&link, address).await?;
+        links.add_labelled(&label, address).await?;
         match bind(address) {
             Ok(sockets) => return Ok((address, sockets)),
             Err(Error::Listen(_, error)) if in_use(&error) => last = Error::Listen(SocketAddrV4::new(address, 53).into(), error),
             Err(error) => return Err(error),
         }
-        links.delete(&link).await?;
+        links.delete_labelled(&label).await?;
     }
     Err(last)
 }

@@ -99,8 +99,6 @@ impl Rules<'_> {
             whole,
             self.set("allow_ports", &json!(["ipv4_addr", "inet_service"]), &["interval"], &ports.collect::<Vec<_>>()),
             self.set("private", &json!("ipv4_addr"), &["interval"], &PRIVATE.map(range)),
-            self.set("connections", &json!("ipv4_addr"), &["dynamic"], &[]),
-            self.set("openings", &json!("ipv4_addr"), &["dynamic", "timeout"], &[]),
         ]
     }
 
@@ -160,11 +158,11 @@ impl Rules<'_> {
 }
 
 fn from_dyno(to_dyno: Value) -> Vec<Vec<Value>> {
-    let over = |set: &str, limit: Value| json!({"set": {"op": "add", "elem": ip("saddr"), "set": set, "stmt": [limit]}});
-    let many = over("@connections", json!({"ct count": {"val": CONNECTIONS, "inv": true}}));
-    let rate = json!({"limit": {"rate": CONNECTIONS_PER_SECOND, "burst": BURST, "per": "second", "inv": true}});
-    let elem = json!({"elem": {"val": ip("saddr"), "timeout": 60}});
-    let fast = json!({"set": {"op": "update", "elem": elem, "set": "@openings", "stmt": [rate]}});
+    // nft 1.0's documents know no flag for dynamic sets, so these are meters, which are such sets.
+    let each = |name: &str, stmt: Value| json!({"meter": {"name": name, "key": ip("saddr"), "stmt": stmt}});
+    let many = each("connections", json!({"ct count": {"val": CONNECTIONS, "inv": true}}));
+    let rate = json!({"rate": CONNECTIONS_PER_SECOND, "burst": BURST, "per": "second", "inv": true});
+    let fast = each("openings", json!({"limit": rate}));
     let protocols = json!({"set": ["tcp", "udp"]});
     let place = json!({"concat": [ip("daddr"), payload("th", "dport")]});
     vec![
