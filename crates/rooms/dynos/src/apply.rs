@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use store::dynos::Dyno;
+use tokio::time::Instant;
 use vocabulary::{DynoEvent, DynoId, DynoState, Timestamp};
 
 use crate::Dynos;
@@ -25,8 +26,8 @@ pub(crate) enum Outcome {
     Started(vocabulary::AppId, String),
     /// The engine refused to start it; it counts as a crash.
     StartFailed(Dyno),
-    /// The engine was told to stop it.
-    Terminated,
+    /// The engine was told to stop it; when, at the latest before its grace time began.
+    Terminated(Instant),
     /// The instance is gone.
     Removed,
     /// It failed; to be tried again after a rest.

@@ -183,8 +183,8 @@ impl Reconciler {
                 }
             }
             Outcome::StartFailed(dyno) => self.dynos.count(&dyno, &mut self.memory, Instant::now()),
-            Outcome::Terminated => {
-                self.memory.terminated.insert(id, Instant::now());
+            Outcome::Terminated(at) => {
+                self.memory.terminated.insert(id, at);
             }
             Outcome::Removed => {
                 if let Some(observed) = &mut self.observed {
