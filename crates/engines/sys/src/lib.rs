@@ -10,6 +10,7 @@ pub mod inherited;
 pub mod loop_device;
 pub mod loops;
 pub mod mounts;
+pub mod namespace;
 pub mod processes;
 pub mod seccomp;
 pub mod signals;

@@ -51,6 +51,13 @@ pub(crate) fn fingerprint(folder: &Path) -> io::Result<([u8; 32], u64)> {
     Ok((hash.finalize().into(), bytes))
 }
 
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digits = b"0123456789abcdef";
+    let digit = |value: u8| digits.get(usize::from(value)).map_or('0', |digit| char::from(*digit));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// Visits everything below a folder in the order of names; the visitor says whether to go into a folder.
 fn walk(root: &Path, below: &Path, visit: &mut impl FnMut(&Path, &fs::Metadata) -> io::Result<bool>) -> io::Result<()> {
     let mut names: Vec<_> = match fs::read_dir(root.join(below)) {

@@ -123,7 +123,7 @@ fn print(writer: &mut Writer, text: &str) {
 /// Reads on until a text comes.
 async fn until(tail: &mut Tail, last: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    while !lines.last().is_some_and(|line: &String| line.ends_with(last)) {
+    while !lines.iter().any(|line: &String| line.ends_with(last)) {
         let (_, new) = tail.next().await.unwrap();
         lines.extend(new.iter().map(|line| format!("{}[{}]: {}", line.source, line.dyno, line.text)));
     }

@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         Some((role, rest)) if role == "packer" => {
             local::images::packer_main(std::io::stdin().lock(), std::io::stdout().lock(), rest)
         }
+        Some((role, _)) if role == "forwarder" => local::network::forwarder_main(),
         _ => ExitCode::FAILURE,
     }
 }

@@ -1,6 +1,7 @@
 //! The contract, run on this host in a temporary folder: real tars, real bash buildpacks, a real git.
 
 mod contract;
+mod examples;
 mod hostile;
 mod nodejs;
 

@@ -1,5 +1,7 @@
 //! The Node.js buildpack with the host's node and npm in place of the shared runtimes.
 
+use inside_contract::BuildReport;
+
 use super::Bench;
 
 const SERVER: &str = "require('http').createServer((q, r) => r.end('hi')).listen(process.env.PORT)";
@@ -10,7 +12,7 @@ fn golden(bench: &Bench, output: &str) -> String {
     for runtime in &bench.request.runtimes {
         output = output.replace(&runtime.version, &format!("{}-VERSION", runtime.name));
     }
-    output.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    output.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 #[test]
@@ -74,8 +76,10 @@ fn failures_say_what_happened_and_what_to_try() {
     for (files, message) in cases {
         let built = bench.build(files);
         assert!(built.failed().contains(message), "{}: {message}", built.failed());
+        let BuildReport::Failed { language, .. } = &built.report else { panic!() };
+        assert_eq!(language.as_deref(), Some("Node.js"), "for `failed to compile Node.js app`");
         let (_, explained) = built.output.split_once("\n\n !     ").unwrap();
-        texts.push_str(&format!("{message}\n !     {explained}\n"));
+        texts.extend([message, "\n !     ", explained, "\n"]);
     }
     assert_eq!(golden(&bench, &texts), include_str!("golden/nodejs-failures.txt"));
 }
