@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use loglines::{LogLine, Source};
 use store::dynos::Dyno;
+use tokio::time::Instant;
 use vocabulary::{DynoEvent, DynoId, DynoState, Timestamp};
 
-use crate::Dynos;
 use crate::backoff::Crashes;
 use crate::plan::{New, Step};
+use crate::{Dynos, lines};
 
 /// A step that ended.
 #[derive(Debug)]
@@ -25,8 +27,8 @@ pub(crate) enum Outcome {
     Started(vocabulary::AppId, String),
     /// The engine refused to start it; it counts as a crash.
     StartFailed(Dyno),
-    /// The engine was told to stop it.
-    Terminated,
+    /// The engine was told to stop it; when, at the latest before its grace time began.
+    Terminated(Instant),
     /// The instance is gone.
     Removed,
     /// It failed; to be tried again after a rest.
@@ -106,14 +108,23 @@ impl Dynos {
         }
         write.commit().await?;
         for step in &steps {
-            if let Step::Create(new) = step
-                && new.asked
-            {
-                crashes.forget(new.app, &new.name);
+            if let Step::Create(new) = step {
+                self.recorded(new, crashes);
             }
         }
+        self.wakers.routes.wake();
         self.wakers.changes.tell();
         Ok(())
+    }
+
+    fn recorded(&self, new: &New, crashes: &mut Crashes) {
+        if new.asked {
+            crashes.forget(new.app, &new.name);
+        }
+        if new.follows.is_some() {
+            let text = lines::state_changed("crashed", "starting");
+            self.logs.send(LogLine::now(new.app, Source::Heroku, new.name.to_string(), text));
+        }
     }
 
     /// Moves a dyno in the store and tells those who wait; answers whether it had that move.

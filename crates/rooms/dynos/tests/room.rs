@@ -270,6 +270,7 @@ async fn a_release_that_never_boots_leaves_the_old_web_and_a_later_one_replaces_
     case.is_in_order(&[
         "heroku[web.1]: Process exited with status 1",
         "heroku[web.1]: State changed from starting to crashed",
+        "heroku[web.1]: State changed from crashed to starting",
         "heroku[web.1]: Starting process with command `exit 1`",
     ]);
     let mended = case.deploy(&[("web", "listen")]).await;

@@ -1,7 +1,8 @@
 //! An engine that keeps the engine's contract on a real socket, with real messages, and runs nothing.
 //!
 //! What an instance does is its command: `listen` binds its port, `loopback` binds it on 127.0.0.1, `hang` only runs,
-//! `stubborn` listens and ignores SIGTERM, `exit N` ends at once, `work` runs.
+//! `stubborn` listens and ignores SIGTERM, `exit N` ends at once, `say TEXT` prints a line and ends with 0, `work`
+//! prints a line and runs. Lines go to a real ring.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must stop")]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
@@ -17,9 +18,10 @@ use engine::{
     Event, Exit, FromEngine, InstanceSpec, InstanceState, InstanceStatus, Refusal, Reply, Request, Started, ToEngine,
 };
 use inside_contract::{Launch, Program};
+use loglines::ring::{Stream, Writer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, watch};
-use vocabulary::DynoId;
+use vocabulary::{DynoId, Timestamp};
 use wire::Connection;
 
 /// The engine; dropped, its tasks end with the test's runtime.
@@ -38,8 +40,8 @@ struct State {
     /// Every request that changes something: `start web.1`, `stop web.1`, `remove web.1`.
     requests: Vec<(String, DynoId)>,
     lists: usize,
-    /// Rings by instance.
-    rings: BTreeMap<DynoId, PathBuf>,
+    /// Rings by instance: the file, and its writer until the instance ended.
+    rings: BTreeMap<DynoId, (PathBuf, Option<Writer>)>,
     next_address: u8,
     /// How many starts are still to be carried out without an answer.
     cut_starts: usize,
@@ -110,6 +112,11 @@ impl Simulated {
             && matches!(status.state, InstanceState::Running { .. })
         {
             status.state = InstanceState::Exited(exit);
+            if let Some((_, writer)) = state.rings.get_mut(&id)
+                && let Some(mut writer) = writer.take()
+            {
+                writer.end().unwrap();
+            }
             drop(self.events.send(Event::Exited { id, exit }));
         }
     }
@@ -135,9 +142,11 @@ impl Simulated {
         self.state.lock().unwrap().refuse = refuse;
     }
 
-    /// Says where an instance's ring is, for its output.
-    pub(crate) fn set_ring(&self, id: DynoId, ring: PathBuf) {
-        self.state.lock().unwrap().rings.insert(id, ring);
+    /// Prints a line in a running instance.
+    pub(crate) fn say(&self, id: DynoId, text: &str) {
+        if let Some((_, Some(writer))) = self.state.lock().unwrap().rings.get_mut(&id) {
+            writer.push(Stream::Out, Timestamp::now(), text.as_bytes()).unwrap();
+        }
     }
 
     async fn serve(self, stream: UnixStream) {
@@ -187,7 +196,7 @@ impl Simulated {
                 Ok(Reply::Instances(state.instances.values().map(|(status, _)| status.clone()).collect()))
             }
             Request::Output { id } => {
-                let ring = self.state.lock().unwrap().rings.get(&id).cloned();
+                let ring = self.state.lock().unwrap().rings.get(&id).map(|(path, _)| path.clone());
                 return Some(match ring.and_then(|path| std::fs::File::open(path).ok()) {
                     Some(file) => (Ok(Reply::Done), vec![file.into()]),
                     None => (Err(Refusal::NotFound("output".to_owned())), vec![]),
@@ -215,6 +224,9 @@ impl Simulated {
         let address = Ipv4Addr::new(198, 18, 0, state.next_address);
         let status = InstanceStatus { spec, address, state: InstanceState::Running { listening: None } };
         state.instances.insert(id, (status, launch));
+        let ring = self.path.with_file_name(format!("{id}.ring"));
+        let file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&ring).unwrap();
+        state.rings.insert(id, (ring, Some(Writer::create(file, 64 * 1024).unwrap())));
         drop(self.events.send(Event::Started { id, kind, app, name }));
         let cut = std::mem::take(&mut state.cut_starts) > 0;
         drop(state);
@@ -227,6 +239,11 @@ impl Simulated {
             (Some(("exit", status)), ..) => {
                 self.end(id, Exit { status: status.parse().unwrap(), out_of_memory: false });
             }
+            (Some(("say", text)), ..) => {
+                self.say(id, text);
+                self.end(id, Exit { status: 0, out_of_memory: false });
+            }
+            (_, "work", _) => self.say(id, "working"),
             (_, "listen" | "stubborn", Some(address)) => self.listen(id, address),
             (_, "loopback", _) => drop(self.events.send(Event::LoopbackOnly { id })),
             _ => {}
