@@ -1,10 +1,12 @@
 //! The program itself, with the descriptors of the contract and from the command line.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use inside_contract::BuildReport;
+use sha2::{Digest as _, Sha256};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_buildpacks");
 
@@ -32,13 +34,18 @@ fn header() -> tar::Header {
 #[test]
 fn a_build_takes_its_descriptors_and_reports() {
     let folder = tempfile::tempdir().unwrap();
-    let output = build(folder.path(), &folder.path().display().to_string());
+    let request_id = folder.path().display().to_string();
+    let output = build(folder.path(), &request_id);
     assert!(output.status.success(), "{output:?}");
     assert!(output.stdout.is_empty(), "nothing is printed before the runtimes are there");
     let report = serde_json::from_slice(&fs::read(folder.path().join("report")).unwrap()).unwrap();
     let BuildReport::NeedsRuntimes { runtimes } = report else { panic!("{report:?}") };
     assert_eq!(runtimes[0].name, "static");
     assert_eq!(fs::metadata(folder.path().join("slug")).unwrap().len(), 0);
+    let id: String = Sha256::digest(&request_id).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    for name in ["build", "env"] {
+        fs::remove_dir_all(format!("/tmp/{name}_{id}")).unwrap();
+    }
 }
 
 #[test]
