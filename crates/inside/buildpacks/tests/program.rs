@@ -42,7 +42,8 @@ fn a_build_takes_its_descriptors_and_reports() {
     let BuildReport::NeedsRuntimes { runtimes } = report else { panic!("{report:?}") };
     assert_eq!(runtimes[0].name, "static");
     assert_eq!(fs::metadata(folder.path().join("slug")).unwrap().len(), 0);
-    let id: String = Sha256::digest(&request_id).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(&request_id);
+    let id = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
     for name in ["build", "env"] {
         fs::remove_dir_all(format!("/tmp/{name}_{id}")).unwrap();
     }
