@@ -1,3 +1,3 @@
 //! The kernel's calls that need `unsafe`, each behind a safe function. Knows no dynos, apps or builds.
 
-pub mod inherited;
+pub mod descriptors;
