@@ -139,8 +139,8 @@ fn plan(request: &BuildRequest, folder: &Path, language: &mut Option<String>) ->
         let built_in = BuiltIn::from_name(name)?;
         // An app it does not take has no wishes; the sequence will say so in its turn.
         if let Some(name) = built_in.detect(folder) {
-            let wished = built_in.runtimes(folder).inspect_err(|_| *language = Some(name.to_owned()));
-            wishes.extend(wished?);
+            let needed = built_in.runtimes(folder).inspect_err(|_| *language = Some(name.to_owned()));
+            wishes.extend(needed?);
         }
     }
     Ok(Plan { buildpacks, detected, wishes })

@@ -27,23 +27,32 @@ pub(crate) fn serve(stream: &TcpStream, site: &Site, tags: &Tags, in_flight: &In
     let mut buffer = Vec::new();
     loop {
         let Some(parsed) = next_head(stream, &mut buffer)? else { return Ok(()) };
-        let _answering = in_flight.begin();
-        let mut to = stream;
-        let head = match parsed {
-            Ok(head) => head,
-            Err(refusal) => {
-                refusal.write(&mut to, None, false)?;
-                return linger(stream);
-            }
-        };
-        let reply = Reply::to(&head, site, tags)
-            .unwrap_or_else(|_| Reply::text("500 Internal Server Error", "The file could not be read.\n"));
-        let keep_alive = head.keep_alive && !in_flight.is_stopping();
-        reply.write(&mut to, Some(head.method), keep_alive)?;
+        let answering = in_flight.begin();
+        let keep_alive = answer(parsed, stream, site, tags, in_flight)?;
+        drop(answering);
         if !keep_alive {
             return linger(stream);
         }
     }
+}
+
+/// Answers a request; gives whether another may follow.
+fn answer(
+    parsed: Result<Head, Reply>,
+    mut stream: &TcpStream,
+    site: &Site,
+    tags: &Tags,
+    in_flight: &InFlight,
+) -> io::Result<bool> {
+    let head = match parsed {
+        Ok(head) => head,
+        Err(refusal) => return refusal.write(&mut stream, None, false).map(|()| false),
+    };
+    let reply = Reply::to(&head, site, tags)
+        .unwrap_or_else(|_| Reply::text("500 Internal Server Error", "The file could not be read.\n"));
+    let keep_alive = head.keep_alive && !in_flight.is_stopping();
+    reply.write(&mut stream, Some(head.method), keep_alive)?;
+    Ok(keep_alive)
 }
 
 /// Ends a connection so that the answer arrives: closing with unread bytes (a body nobody wanted) would reset it.

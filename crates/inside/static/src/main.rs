@@ -15,7 +15,7 @@ mod site;
 mod target;
 
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -59,7 +59,7 @@ fn serve() -> Result<(), StartError> {
     let config = Config::read(Path::new("."))?;
     let root = config.root.clone();
     let site = Site::open(Path::new("."), config).map_err(|error| StartError::Root(root, error))?;
-    let listener = TcpListener::bind(("0.0.0.0", port)).map_err(|error| StartError::Listen(port, error))?;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).map_err(|error| StartError::Listen(port, error))?;
     let server = Server::start(listener, site).map_err(|error| StartError::Listen(port, error))?;
     signals.forever().next();
     server.finish();

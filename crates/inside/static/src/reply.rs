@@ -93,12 +93,7 @@ impl Reply {
     }
 
     /// Writes it; to HEAD without its body.
-    pub(crate) fn write(
-        self,
-        to: &mut (impl Write + io::Write),
-        method: Option<Method>,
-        keep_alive: bool,
-    ) -> io::Result<()> {
+    pub(crate) fn write(self, to: &mut impl Write, method: Option<Method>, keep_alive: bool) -> io::Result<()> {
         let date = httpdate::fmt_http_date(std::time::SystemTime::now());
         let mut head = format!("HTTP/1.1 {}\r\nDate: {date}\r\n", self.status);
         let length = match &self.body {

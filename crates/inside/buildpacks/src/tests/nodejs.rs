@@ -26,10 +26,23 @@ fn an_app_without_dependencies_never_starts_npm() {
     assert_eq!((compiled.language.as_str(), compiled.runtimes.len()), ("Node.js", 2));
     assert_eq!(compiled.detected, ["heroku/nodejs"]);
     assert!(!compiled.cache_written);
-    assert!(!built.slug.join(".heroku/node").exists());
-    assert!(built.slug.join(".heroku/bin/npm").is_symlink());
+    assert!(!built.slug.join(".heroku").exists(), "runtimes are no part of the slug");
     let profile = built.file(".profile.d/nodejs.sh");
     assert!(profile.contains("WEB_CONCURRENCY"));
+}
+
+#[test]
+fn an_npm_in_a_runtime_of_its_own_is_linked_into_the_slug() {
+    let mut bench = Bench::new();
+    bench.mount_node();
+    let runtimes = bench.layout.runtimes();
+    std::fs::create_dir_all(runtimes.join("npm/lib")).unwrap();
+    std::fs::rename(runtimes.join("node/lib/node_modules"), runtimes.join("npm/lib/node_modules")).unwrap();
+    std::fs::remove_file(runtimes.join("node/bin/npm")).unwrap();
+    let manifest = r#"{"scripts": {"build": "npm --version > npm-version"}}"#;
+    let built = bench.build(&[("package.json", manifest), ("Procfile", "web: x")]);
+    assert_eq!(built.file("npm-version").trim(), bench.request.runtimes[1].version);
+    assert!(built.slug.join(".heroku/bin/npm").is_symlink());
 }
 
 #[test]
