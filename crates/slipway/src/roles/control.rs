@@ -1,6 +1,7 @@
 //! The control role: the store, the rooms, and the doors behind `control.sock`.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::time::Duration;
@@ -155,8 +156,8 @@ fn make_routes(
     settings: &Settings,
     inheritance: &mut Inheritance,
 ) -> Result<Routes, Error> {
-    let mut addresses: Vec<_> = settings.listen.iter().map(std::net::SocketAddr::ip).collect();
-    addresses.extend([std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()]);
+    let mut addresses: Vec<IpAddr> = settings.listen.iter().map(std::net::SocketAddr::ip).collect();
+    addresses.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
     addresses.sort_unstable();
     addresses.dedup();
     let leaf = authority.platform_leaf(&settings.domain, &addresses).map_err(doing("sign the platform's certificate"))?;
@@ -168,8 +169,7 @@ fn make_routes(
         domain: settings.domain.clone(),
         platform_hosts,
         leaves: vec![leaf],
-        router_uid: Some(Users::ensure().map_err(doing("find the system users"))?.router.uid),
-        ..routes::Config::default()
+        router_uid: Users::ensure().map_err(doing("find the system users"))?.router.uid,
     };
     Ok(Routes::new(parts.store.clone(), parts.wakers.clone(), departures, sink, config, replace))
 }

@@ -49,7 +49,7 @@ impl Inheritance {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         // A listen address has colons of its own, which systemd's convention separates by: see `split_names`.
         let names = split_names(&names);
-        let fds = (FIRST_FD..).zip(&names).filter_map(|(number, name)| Some((name.clone(), sys::inherited::take(number).ok()?)));
+        let fds = (FIRST_FD..).zip(&names).filter_map(|(number, name)| Some((name.clone(), sys::descriptors::inherited(number).ok()?)));
         Self { fds: fds.collect(), names }
     }
 
