@@ -1,6 +1,8 @@
 //! The network with real namespaces, nft and the real forwarder. Each test is a host of its own: a fresh namespace in
 //! which everything stands. Needs root.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -140,7 +142,11 @@ fn a_dyno_reaches_the_world_and_nothing_near() {
         say_hello(TcpListener::bind("0.0.0.0:80").unwrap());
 
         let address = one.address;
-        assert_eq!(tokio::task::spawn_blocking(move || fetch(address, 80)).await.unwrap(), Ok("hello".to_owned()), "host to dyno");
+        assert_eq!(
+            tokio::task::spawn_blocking(move || fetch(address, 80)).await.unwrap(),
+            Ok("hello".to_owned()),
+            "host to dyno"
+        );
         assert!(one.gets(one.address).await, "itself");
         assert!(one.gets(PUBLIC).await, "the world");
         assert!(!one.gets(two.address).await, "another dyno");
@@ -149,7 +155,8 @@ fn a_dyno_reaches_the_world_and_nothing_near() {
         for host in [Ipv4Addr::new(172, 30, 0, 1), Ipv4Addr::new(169, 254, 77, 1), network.resolver()] {
             assert!(!one.gets(host).await, "the host as {host}");
         }
-        let mtu = inside(&one.netns, || std::fs::read_to_string("/proc/self/net/dev").map(|_| link_mtu())).await.unwrap();
+        let mtu =
+            inside(&one.netns, || std::fs::read_to_string("/proc/self/net/dev").map(|_| link_mtu())).await.unwrap();
         assert_eq!(mtu, 1400, "the uplink's");
     });
 }
@@ -202,7 +209,8 @@ fn ipv6_is_off_inside() {
     on_a_host(async || {
         let network = Network::set_up(&config(&[])).await.unwrap();
         let one = dyno(&network).await;
-        let addresses = inside(&one.netns, || std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default()).await;
+        let addresses =
+            inside(&one.netns, || std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default()).await;
         assert_eq!(addresses, "");
     });
 }
@@ -237,11 +245,17 @@ fn what_is_taken_away_comes_back() {
         ip(&["route", "del", &format!("{}/32", one.address)]);
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         let address = one.address;
-        until(Duration::from_secs(5), async || tokio::task::spawn_blocking(move || fetch(address, 80)).await.unwrap().is_ok()).await;
+        until(Duration::from_secs(5), async || {
+            tokio::task::spawn_blocking(move || fetch(address, 80)).await.unwrap().is_ok()
+        })
+        .await;
         until(Duration::from_secs(5), async || one.gets(PUBLIC).await).await;
         assert!(!one.gets(two.address).await);
         nft(&["flush", "chain", "inet", "slipway-test", "from_dyno"]);
-        until(Duration::from_secs(5), async || nft(&["list", "chain", "inet", "slipway-test", "from_dyno"]).contains("@private")).await;
+        until(Duration::from_secs(5), async || {
+            nft(&["list", "chain", "inet", "slipway-test", "from_dyno"]).contains("@private")
+        })
+        .await;
     });
 }
 
@@ -254,7 +268,11 @@ fn question(name: &str) -> Message {
 
 fn addresses(answer: &[u8]) -> Vec<Ipv4Addr> {
     let answer = Message::from_vec(answer).unwrap();
-    answer.answers.iter().filter_map(|record| if let RData::A(A(address)) = record.data { Some(address) } else { None }).collect()
+    answer
+        .answers
+        .iter()
+        .filter_map(|record| if let RData::A(A(address)) = record.data { Some(address) } else { None })
+        .collect()
 }
 
 fn ask_udp(resolver: Ipv4Addr, name: &str) -> Vec<Ipv4Addr> {
@@ -323,7 +341,10 @@ fn the_forwarder_is_started_again_without_rights() {
         assert_eq!(inside(&one.netns, move || ask_udp(resolver, "a.example.")).await, [PUBLIC]);
         let forwarder = forwarder_here().unwrap();
         let status = std::fs::read_to_string(format!("/proc/{forwarder}/status")).unwrap();
-        assert!(status.contains("Uid:\t64998\t64998\t64998\t64998") && status.contains("CapEff:\t0000000000000000"), "{status}");
+        assert!(
+            status.contains("Uid:\t64998\t64998\t64998\t64998") && status.contains("CapEff:\t0000000000000000"),
+            "{status}"
+        );
         let pid = rustix::process::Pid::from_raw(forwarder).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         until(Duration::from_secs(5), async || forwarder_here().is_some_and(|now| now != forwarder)).await;
@@ -334,7 +355,9 @@ fn the_forwarder_is_started_again_without_rights() {
 /// The forwarder in this thread's namespace.
 fn forwarder_here() -> Option<i32> {
     let here = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<i32>().ok());
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<i32>().ok());
     let mut found = pids.filter(|pid| {
         std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|netns| netns == here)
             && std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("engine-child"))
