@@ -183,7 +183,12 @@ fn nobody_outside_reaches_a_dyno_and_a_dyno_cannot_pose_as_another() {
             ip(&["route", "replace", "default", "via", "169.254.77.1", "dev", "eth0", "src", &victim.to_string()]);
         })
         .await;
-        assert!(!posing.gets(PUBLIC).await);
+        let listener = inside(&outside, || UdpSocket::bind((PUBLIC, 9999)).unwrap()).await;
+        listener.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let send = |from: Ipv4Addr| move || UdpSocket::bind((from, 0)).unwrap().send_to(b"x", (PUBLIC, 9999)).is_ok();
+        let arrived = || listener.recv(&mut [0; 8]).is_ok();
+        assert!(inside(&posing.netns, send(posing.address)).await && arrived(), "as itself");
+        assert!(inside(&posing.netns, send(victim)).await && !arrived(), "as another");
     });
 }
 
@@ -377,5 +382,41 @@ fn two_installs_stand_side_by_side() {
         let (mine, theirs) = (dyno(&one).await, dyno(&other).await);
         serve(&theirs.netns).await;
         assert!(!mine.gets(theirs.address).await);
+    });
+}
+
+#[test]
+fn a_host_that_drops_what_it_forwards_is_reported_with_the_repair() {
+    on_a_host(async || {
+        nft(&["add", "table", "ip", "filter"]);
+        nft(&["add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"]);
+        let network = Network::set_up(&config(&[])).await.unwrap();
+        assert!(
+            network.warnings()[0].contains("iptables -I FORWARD -i 'test-+' -j ACCEPT"),
+            "{:?}",
+            network.warnings()
+        );
+    });
+}
+
+#[test]
+fn one_dyno_opens_no_more_connections_than_its_share() {
+    on_a_host(async || {
+        let _outside = outside().await;
+        let network = Network::set_up(&config(&[])).await.unwrap();
+        let (one, two) = (dyno(&network).await, dyno(&network).await);
+        inside(&one.netns, || {
+            // Each datagram to another port is a connection to the firewall.
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            for port in 10_000..40_000 {
+                socket.send_to(b"x", (PUBLIC, port)).ok();
+            }
+        })
+        .await;
+        let table = std::fs::read_to_string("/proc/thread-self/net/stat/nf_conntrack").unwrap();
+        let entries = table.lines().nth(1).and_then(|line| line.split_whitespace().next()).unwrap();
+        let entries = u32::from_str_radix(entries, 16).unwrap();
+        assert!(entries < 9_000, "{entries} of 30,000");
+        assert!(two.gets(PUBLIC).await, "others are not hindered");
     });
 }
