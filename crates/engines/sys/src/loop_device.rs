@@ -47,7 +47,8 @@ pub fn attach_read_only(file: BorrowedFd<'_>) -> io::Result<LoopDevice> {
         // SAFETY: GET_FREE takes no argument and returns a number.
         let number = unsafe { ioctl::ioctl(&control, GetFree) }?;
         let path = PathBuf::from(format!("/dev/loop{number}"));
-        let device = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::CLOEXEC.bits().cast_signed()).open(&path)?;
+        let device =
+            OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::CLOEXEC.bits().cast_signed()).open(&path)?;
         match configure(&device, file) {
             Ok(()) => return Ok(LoopDevice { _open: device, path }),
             // Another process took it between the two calls.

@@ -36,7 +36,8 @@ impl Mounts {
             rustix::mount::mount_change(&folder, private).map_err(|error| failed(error.into()))?;
         }
         let inside = points.iter().filter_map(|point| point.strip_prefix(&folder).ok());
-        let mounted = inside.filter_map(|name| name.to_str()).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mounted =
+            inside.filter_map(|name| name.to_str()).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         Ok(Self { folder, mounted: Mutex::new(mounted) })
     }
 
