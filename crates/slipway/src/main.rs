@@ -74,8 +74,9 @@ fn main() -> ExitCode {
         Command::GitHook { .. } => git::pre_receive_main(),
         Command::Packer { args } => local::images::packer_main(std::io::stdin().lock(), std::io::stdout().lock(), &args),
         Command::Forwarder => local::network::forwarder_main(),
-        Command::Up(written) => settled(*written, |settings| {
-            told(stack::ensure(settings).and_then(|()| Ok(block_on(supervisor::up(settings))?)))
+        Command::Up(written) => settled(*written, |settings| match stack::ensure(settings) {
+            Ok(()) => told(block_on(supervisor::up(settings))),
+            refused => told(refused),
         }),
         Command::Down(written) => settled(*written, |settings| told(block_on(supervisor::down(settings)))),
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),

@@ -77,6 +77,8 @@ fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> 
             gid: users.git.gid,
             hooks: layout.at("hooks"),
             hook_program: program.clone(),
+            git: PathBuf::from("/usr/bin/git"),
+            max_input_bytes: 1 << 30,
         },
     })
 }
