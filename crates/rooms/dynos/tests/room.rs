@@ -21,7 +21,8 @@ use store::slugs::Slug;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use vocabulary::{
-    DynoId, DynoSize, DynoState, ProcessType, ProcessTypes, ReleaseId, ReleaseStatus, Secret, SlugId, Stack, Timestamp,
+    Digest, DynoId, DynoSize, DynoState, ProcessType, ProcessTypes, ReleaseId, ReleaseStatus, Secret, SlugId, Stack,
+    Timestamp,
 };
 use work::Wakers;
 
@@ -82,6 +83,10 @@ impl Case {
 
     /// Makes a current release of these process types.
     async fn deploy(&self, types: &[(&str, &str)]) -> ReleaseId {
+        self.deploy_layers(types, vec![]).await
+    }
+
+    async fn deploy_layers(&self, types: &[(&str, &str)], layers: Vec<Digest>) -> ReleaseId {
         let types = types.iter().map(|(name, command)| (name.parse().unwrap(), (*command).to_owned())).collect();
         let slug = Slug {
             id: SlugId::new(),
@@ -91,7 +96,7 @@ impl Case {
             commit_description: None,
             buildpack_provided_description: None,
             process_types: ProcessTypes(types),
-            layers: vec![],
+            layers,
             size: 0,
             created_at: Timestamp::now(),
         };
@@ -327,6 +332,47 @@ async fn a_crash_restarts_and_only_that_dyno() {
         "heroku[web.1]: State changed from up to crashed",
     ]);
     case.until("removed", |_, engine| engine.count() == 2).await;
+}
+
+#[tokio::test]
+async fn a_dyno_that_crashes_again_waits_and_a_restart_ends_the_wait() {
+    let config = Config { first_pause: LONG * 10, longest_pause: LONG * 10, ..quick() };
+    let case = Case::new(config).await;
+    case.deploy(&[("worker", "exit 0")]).await;
+    case.formation(&[("worker", 1)]).await;
+    let starts = |engine: &Simulated| engine.requests().iter().filter(|text| *text == "start worker.1").count();
+    case.until("crashed twice", |rows, engine| {
+        starts(engine) == 2 && engine.count() == 0 && rows.iter().all(|row| row.state == DynoState::Crashed)
+    })
+    .await;
+    let lists = case.engine.lists();
+    case.until("looked at", |_, engine| engine.lists() > lists + 5).await;
+    assert_eq!(starts(&case.engine), 2);
+    case.dynos().restart(&case.app, &Which::All, "ada@example.com").await.unwrap();
+    case.until("started at once, twice again", |_, engine| starts(engine) == 4).await;
+}
+
+#[tokio::test]
+async fn layers_the_host_lacks_are_imported_from_their_blobs_first() {
+    let mut case = Case::new(quick()).await;
+    let blobs = Blobs::open(&case.folder.path().join("blobs")).unwrap();
+    let mut draft = blobs.draft().unwrap();
+    draft.write(b"a layer").unwrap();
+    let (blob, _) = draft.finish().unwrap();
+    let (layer, without_blob) = (Digest::from_bytes(&[1; 32]), Digest::from_bytes(&[2; 32]));
+    let mut write = case.store.write().await.unwrap();
+    let row = store::layers::Layer { digest: layer.clone(), blob, blob_bytes: 7, tar_bytes: 7 };
+    store::layers::create(&mut write, &row).await.unwrap();
+    write.commit().await.unwrap();
+    case.engine.set_missing(layer.clone());
+    case.engine.set_missing(without_blob.clone());
+    case.formation(&[("web", 1)]).await;
+    let release = case.deploy_layers(&[("web", "listen")], vec![layer]).await;
+    case.until_up(release, &["web.1"]).await;
+    assert_eq!(case.engine.missing(), std::slice::from_ref(&without_blob));
+    case.deploy_layers(&[("web", "listen")], vec![without_blob]).await;
+    case.until_said("Error R99 (Platform error) -> Could not start the dyno: the layer 0202").await;
+    assert!(case.rows().await.iter().any(|row| is_up(row, release)));
 }
 
 #[tokio::test]

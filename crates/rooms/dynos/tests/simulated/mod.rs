@@ -21,7 +21,7 @@ use inside_contract::{Launch, Program};
 use loglines::ring::{Stream, Writer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, watch};
-use vocabulary::{DynoId, Timestamp};
+use vocabulary::{Digest, DynoId, Timestamp};
 use wire::Connection;
 
 /// The engine; dropped, its tasks end with the test's runtime.
@@ -45,6 +45,8 @@ struct State {
     next_address: u8,
     /// How many starts are still to be carried out without an answer.
     cut_starts: usize,
+    /// Layers the host has no image of.
+    missing: Vec<Digest>,
     /// Starts are refused while this is set.
     refuse: bool,
 }
@@ -142,6 +144,16 @@ impl Simulated {
         self.state.lock().unwrap().refuse = refuse;
     }
 
+    /// Says that the host has no image of a layer, until it is imported.
+    pub(crate) fn set_missing(&self, layer: Digest) {
+        self.state.lock().unwrap().missing.push(layer);
+    }
+
+    /// Layers the host has no image of.
+    pub(crate) fn missing(&self) -> Vec<Digest> {
+        self.state.lock().unwrap().missing.clone()
+    }
+
     /// Prints a line in a running instance.
     pub(crate) fn say(&self, id: DynoId, text: &str) {
         if let Some((_, Some(writer))) = self.state.lock().unwrap().rings.get_mut(&id) {
@@ -202,7 +214,15 @@ impl Simulated {
                     None => (Err(Refusal::NotFound("output".to_owned())), vec![]),
                 });
             }
-            Request::Missing { .. } => Ok(Reply::Missing(vec![])),
+            Request::Missing { layers } => {
+                let missing = self.missing();
+                Ok(Reply::Missing(layers.into_iter().filter(|layer| missing.contains(layer)).collect()))
+            }
+            Request::Import { digest } => {
+                assert_eq!(fds.len(), 1, "a layer comes with its blob");
+                self.state.lock().unwrap().missing.retain(|layer| *layer != digest);
+                Ok(Reply::Done)
+            }
             _ => Ok(Reply::Done),
         };
         Some((reply, vec![]))
