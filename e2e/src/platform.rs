@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::{Failure, Outside};
 
 /// How long `slipway up` may take, stack images included.
 const START: Duration = Duration::from_mins(15);
@@ -18,6 +18,7 @@ const START: Duration = Duration::from_mins(15);
 /// A running platform.
 #[derive(Debug)]
 pub struct Platform {
+    outside: Outside,
     folder: TempDir,
     supervisor: Child,
     address: SocketAddr,
@@ -31,8 +32,9 @@ impl Platform {
         let cli = crate::client::install_cli()?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let supervisor = up(folder.path(), address)?;
-        let mut platform = Self { folder, supervisor, address, exports: Vec::new(), cli };
+        let outside = Outside::start(folder.path())?;
+        let supervisor = up(folder.path(), address, &outside)?;
+        let mut platform = Self { outside, folder, supervisor, address, exports: Vec::new(), cli };
         platform.wait_until_up()?;
         platform.exports = platform.read_exports()?;
         Ok(platform)
@@ -51,6 +53,11 @@ impl Platform {
     /// The official command.
     pub fn cli(&self) -> &Path {
         &self.cli
+    }
+
+    /// The world outside.
+    pub fn outside(&self) -> &Outside {
+        &self.outside
     }
 
     /// A folder for what a scenario makes.
@@ -131,9 +138,10 @@ impl Drop for Platform {
     }
 }
 
-fn up(folder: &Path, address: SocketAddr) -> Result<Child, Failure> {
+fn up(folder: &Path, address: SocketAddr, outside: &Outside) -> Result<Child, Failure> {
     let log = File::create(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
+    command.arg("--egress-allow").arg(outside.allowed());
     Ok(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?)
 }
 

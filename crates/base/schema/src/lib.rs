@@ -1,1 +1,54 @@
-//! Placeholder.
+//! The shapes of the Platform API's resources, one file per resource, and the published schema they are checked
+//! against.
+//!
+//! Knows field names and types; knows no rows, no HTTP and no rule. The field set is the union of the variants
+//! `version=3` and `version=3.sdk`; a nullable field without a value is present as null, never left out (Platform API
+//! Reference, "Parameters").
+
+mod account;
+mod app;
+mod authorization;
+mod build;
+mod buildpack;
+mod collaborator;
+mod domain;
+mod dyno;
+mod dyno_size;
+mod error;
+mod formation;
+mod log_session;
+mod rate_limit;
+mod reference;
+mod region;
+mod release;
+mod slug;
+mod source;
+mod stack;
+mod time;
+
+pub use account::Account;
+pub use app::App;
+pub use authorization::{AccessToken, Authorization};
+pub use build::{Build, BuildBuildpack, SourceBlob};
+pub use buildpack::{BuildpackInstallation, NamedUrl, RegistryBuildpack, RegistrySource, Revision};
+pub use collaborator::{Collaborator, Permission};
+pub use domain::Domain;
+pub use dyno::Dyno;
+pub use dyno_size::DynoSize;
+pub use error::{Error, ErrorId};
+pub use formation::Formation;
+pub use log_session::LogSession;
+pub use rate_limit::RateLimit;
+pub use reference::{Id, Named, Numbered, Team, User};
+pub use region::{Provider, Region};
+pub use release::Release;
+pub use slug::{Slug, SlugBlob};
+pub use source::{Source, SourceUrls};
+pub use stack::Stack;
+pub use time::Time;
+
+/// The schema of variant `3.sdk` as its owner published it (licence: `published/SCHEMA-LICENSES.txt`).
+pub const PUBLISHED_SDK: &str = include_str!("../published/platform-api-3.sdk.json");
+
+/// The schema of variant `3` as its owner published it (licence: `published/SCHEMA-LICENSES.txt`).
+pub const PUBLISHED_V3: &str = include_str!("../published/platform-api-3.json");

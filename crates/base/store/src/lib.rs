@@ -103,6 +103,12 @@ impl Store {
         Ok(Self { readers, writer, key })
     }
 
+    /// The key that seals, for addresses only this platform can read back ([`SealKey::token`]).
+    #[must_use]
+    pub fn key(&self) -> &SealKey {
+        &self.key
+    }
+
     /// Begins a write; waits for the one under way.
     pub async fn write(&self) -> Result<Write, Error> {
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;

@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
     const GRACE: Duration = Duration::from_secs(30);
 
     #[test]

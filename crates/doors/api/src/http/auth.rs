@@ -1,0 +1,93 @@
+//! Who calls: what the `Authorization` header says, and whose account that is.
+
+use axum::extract::FromRequestParts;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use store::accounts::Account;
+use store::authorizations::Authorization;
+use vocabulary::Secret;
+
+use crate::http::error::{Error, Result};
+use crate::http::state::State;
+
+/// Whoever is signed in; put into the request by [`crate::http::guard`].
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The account.
+    pub(crate) account: Account,
+    /// How it signed in; nothing for email and password.
+    pub(crate) authorization: Option<Authorization>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Error::broken)
+    }
+}
+
+/// What an `Authorization` header holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// `Bearer TOKEN`, or what may be a token in `Basic`: the password, whatever the user's name.
+    Token(Secret),
+    /// `Basic` with an email: a token is tried first, for clients send `email:token`, too.
+    Password {
+        /// The email.
+        email: String,
+        /// The password, or a token.
+        password: Secret,
+    },
+}
+
+/// Reads the header; nothing if there is none or it makes no sense.
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+    let (scheme, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Credentials::Token(Secret::new(rest.trim())));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    if user.contains('@') {
+        return Some(Credentials::Password { email: user.to_lowercase(), password: Secret::new(password) });
+    }
+    Some(Credentials::Token(Secret::new(if password.is_empty() { user } else { password })))
+}
+
+/// The account a token stands for.
+pub(crate) async fn by_token(state: &State, token: &Secret) -> Result<Option<Caller>> {
+    let Some(authorization) = store::authorizations::by_token(&state.store, token).await? else { return Ok(None) };
+    let account = store::accounts::get(&state.store, authorization.account_id).await?;
+    Ok(account.map(|account| Caller { account, authorization: Some(authorization) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(header: &str) -> Option<Credentials> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, header.parse().unwrap());
+        credentials(&headers)
+    }
+
+    #[test]
+    fn a_token_comes_in_many_forms() {
+        let token = || Some(Credentials::Token(Secret::new("T")));
+        assert_eq!(of("Bearer T"), token());
+        assert_eq!(of(&format!("Basic {}", STANDARD.encode(":T"))), token());
+        assert_eq!(of(&format!("basic {}", STANDARD.encode("heroku:T"))), token());
+        assert_eq!(of(&format!("Basic {}", STANDARD.encode("T:"))), token());
+        let email = Credentials::Password { email: "a@b.c".to_owned(), password: Secret::new("p:q") };
+        assert_eq!(of(&format!("Basic {}", STANDARD.encode("A@b.c:p:q"))), Some(email));
+        assert_eq!(of("Basic !"), None);
+        assert_eq!(of("Digest x"), None);
+    }
+}

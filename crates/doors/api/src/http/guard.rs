@@ -1,0 +1,77 @@
+//! Around each endpoint that wants one: who calls, whether their token reaches so far, and how often they do.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State as Extract};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::http::auth::{self, Caller, Credentials};
+use crate::http::error::{Error, Result};
+use crate::http::password;
+use crate::http::scope;
+use crate::http::state::{Shared, State};
+use crate::router::Access;
+
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+/// Asking what is left costs nothing (Platform API Reference, "Rate Limits").
+const FREE: &str = "/account/rate-limits";
+
+/// The layer of an endpoint with this access.
+pub(crate) async fn layer(
+    Extract((state, access)): Extract<(Shared, Access)>,
+    path: MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match admitted(&state, access, &path, request.method().clone(), request.headers().clone()).await {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
+    let account = caller.account.id;
+    request.extensions_mut().insert(caller);
+    let left = if path.as_str() == FREE {
+        Some(state.requests.left(&account, Instant::now()))
+    } else {
+        state.requests.take(account, Instant::now())
+    };
+    let mut response = match left {
+        Some(_) => next.run(request).await,
+        None => Error::rate_limit().into_response(),
+    };
+    response.headers_mut().insert(REMAINING, HeaderValue::from(left.unwrap_or(0)));
+    response
+}
+
+/// `method` and `headers` on their own: a request cannot be shared between threads, as waiting here needs.
+async fn admitted(
+    state: &State,
+    access: Access,
+    path: &MatchedPath,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Caller> {
+    let caller = caller(state, access, &headers).await?;
+    match &caller.authorization {
+        Some(authorization) if !scope::allows(&authorization.scope, &method, path.as_str()) => {
+            Err(Error::forbidden("This token's scope does not reach so far."))
+        }
+        _ => Ok(caller),
+    }
+}
+
+async fn caller(state: &State, access: Access, headers: &HeaderMap) -> Result<Caller> {
+    let found = match auth::credentials(headers) {
+        None => return Err(Error::unauthorized("There were no credentials in your `Authorization` header.")),
+        Some(Credentials::Token(token)) => auth::by_token(state, &token).await?,
+        Some(Credentials::Password { email, password }) => match auth::by_token(state, &password).await? {
+            None if access == Access::TokenOrPassword => {
+                let account = password::account(state, &email, &password).await?;
+                account.map(|account| Caller { account, authorization: None })
+            }
+            found => found,
+        },
+    };
+    found.ok_or_else(|| Error::unauthorized("Invalid credentials provided."))
+}

@@ -1,0 +1,19 @@
+//! What every endpoint shares: the layers around it, its extractors, its lists and its errors.
+
+pub(crate) mod accept;
+pub(crate) mod auth;
+pub(crate) mod base;
+pub(crate) mod body;
+pub(crate) mod bucket;
+pub(crate) mod cors;
+pub(crate) mod error;
+pub(crate) mod etag;
+pub(crate) mod guard;
+pub(crate) mod head;
+pub(crate) mod list;
+pub(crate) mod panic;
+pub(crate) mod password;
+pub(crate) mod range;
+pub(crate) mod request_id;
+pub(crate) mod scope;
+pub(crate) mod state;

@@ -1,0 +1,57 @@
+//! `/apps/{app}/buildpack-installations`.
+
+use axum::Json;
+use axum::extract::State;
+use schema::{BuildpackInstallation, NamedUrl};
+use serde::Deserialize;
+use store::buildpacks::Installation;
+
+use crate::http::body::Body;
+use crate::http::error::{Error, Result};
+use crate::http::state::Shared;
+use crate::resources::own_app::OwnApp;
+
+/// The most buildpacks of an app: far more than anyone chains.
+const MOST: usize = 50;
+
+/// What `PUT /apps/{app}/buildpack-installations` takes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Replace {
+    updates: Vec<Update>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Update {
+    buildpack: String,
+}
+
+/// `GET /apps/{app}/buildpack-installations`
+pub(crate) async fn list(State(state): State<Shared>, own: OwnApp) -> Result<Json<Vec<BuildpackInstallation>>> {
+    Ok(Json(shape(store::buildpacks::list(&state.store, own.app.id).await?)))
+}
+
+/// `PUT /apps/{app}/buildpack-installations`: the whole list anew, for the next build.
+pub(crate) async fn replace(
+    State(state): State<Shared>,
+    own: OwnApp,
+    Body(body): Body<Replace>,
+) -> Result<Json<Vec<BuildpackInstallation>>> {
+    if body.updates.len() > MOST {
+        return Err(Error::invalid(format!("An app has at most {MOST} buildpacks.")));
+    }
+    let each = body.updates.iter().map(|update| builds::installation(&update.buildpack).map_err(Error::invalid));
+    let list = each.collect::<Result<Vec<_>>>()?;
+    let mut write = state.store.write().await?;
+    store::buildpacks::replace(&mut write, own.app.id, &list).await?;
+    write.commit().await?;
+    Ok(Json(shape(list)))
+}
+
+fn shape(list: Vec<Installation>) -> Vec<BuildpackInstallation> {
+    let numbered = list.into_iter().enumerate();
+    let one = |(ordinal, entry): (usize, Installation)| BuildpackInstallation {
+        ordinal,
+        buildpack: NamedUrl { url: entry.url, name: entry.name },
+    };
+    numbered.map(one).collect()
+}

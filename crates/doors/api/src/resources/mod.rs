@@ -1,0 +1,28 @@
+//! One file per resource: its endpoints, and how a row becomes one.
+
+pub(crate) mod account;
+pub(crate) mod app_name;
+pub(crate) mod apps;
+pub(crate) mod authorizations;
+pub(crate) mod buildpack_registry;
+pub(crate) mod buildpacks;
+pub(crate) mod builds;
+pub(crate) mod catalogue;
+pub(crate) mod collaborators;
+pub(crate) mod config_vars;
+pub(crate) mod domains;
+pub(crate) mod dyno_sizes;
+pub(crate) mod dynos;
+pub(crate) mod favorites;
+pub(crate) mod features;
+pub(crate) mod formation;
+pub(crate) mod log_sessions;
+pub(crate) mod login;
+pub(crate) mod missing;
+pub(crate) mod own_app;
+pub(crate) mod regions;
+pub(crate) mod releases;
+pub(crate) mod slugs;
+pub(crate) mod sources;
+pub(crate) mod stacks;
+pub(crate) mod status;

@@ -1,0 +1,116 @@
+//! `/apps/{app}/releases`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use schema::{Id, User};
+use serde::Deserialize;
+use serde_json::json;
+use store::apps::App;
+use store::releases::Release;
+use vocabulary::{ReleaseId, ReleaseStatus, ReleaseVersion};
+
+use crate::http::base::Base;
+use crate::http::body::Body;
+use crate::http::error::{Error, Result};
+use crate::http::list::{self, Key, Sort};
+use crate::http::range::Range;
+use crate::http::state::{Shared, State as ApiState};
+use crate::resources::own_app::OwnApp;
+use crate::resources::{account, apps};
+use crate::streams::output;
+
+const SORTS: &[Sort<Release>] =
+    &[("id", |release| Key::text(release.id)), ("version", |release| Key::Number(release.version.number().into()))];
+
+/// What `POST /apps/{app}/releases` takes: a rollback.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Create {
+    release: Option<String>,
+}
+
+/// What a release is shown with.
+struct View<'a> {
+    state: &'a ApiState,
+    base: &'a Base,
+    app: &'a App,
+    user: User,
+    current: Option<ReleaseId>,
+}
+
+/// `GET /apps/{app}/releases`
+pub(crate) async fn list(State(state): State<Shared>, base: Base, own: OwnApp, range: Range) -> Result<Response> {
+    let releases = store::releases::list(&state.store, own.app.id).await?;
+    let view = View::new(&state, &base, &own).await?;
+    list::answer(&range, releases, SORTS, |release| view.shape(release))
+}
+
+/// `GET /apps/{app}/releases/{release}`, by id, number or `current`.
+pub(crate) async fn info(
+    State(state): State<Shared>,
+    base: Base,
+    own: OwnApp,
+    Path((_, identity)): Path<(String, String)>,
+) -> Result<Json<schema::Release>> {
+    let release = find(&state, &own.app, &identity).await?;
+    Ok(Json(View::new(&state, &base, &own).await?.shape(&release)))
+}
+
+/// `POST /apps/{app}/releases`: back to the slug and config vars of an earlier release.
+pub(crate) async fn create(
+    State(state): State<Shared>,
+    base: Base,
+    own: OwnApp,
+    Body(body): Body<Create>,
+) -> Result<(StatusCode, Json<schema::Release>)> {
+    let Some(identity) = body.release else {
+        return Err(Error::unbuilt("Releasing a slug by its id"));
+    };
+    let to = find(&state, &own.app, &identity).await?;
+    let made = state.releases.rollback(&own.app, &to, own.caller.account.id).await?;
+    Ok((StatusCode::CREATED, Json(View::new(&state, &base, &own).await?.shape(&made))))
+}
+
+/// The release of an app an identity names.
+pub(crate) async fn find(state: &ApiState, app: &App, identity: &str) -> Result<Release> {
+    let store = &state.store;
+    let found = if identity == "current" {
+        store::releases::current(store, app.id).await?
+    } else if let Ok(id) = identity.parse::<ReleaseId>() {
+        store::releases::get(store, id).await?.filter(|release| release.app_id == app.id)
+    } else if let Ok(number) = identity.trim_start_matches('v').parse() {
+        store::releases::by_version(store, app.id, ReleaseVersion::new(number)).await?
+    } else {
+        None
+    };
+    found.ok_or_else(|| Error::not_found("release"))
+}
+
+impl<'a> View<'a> {
+    async fn new(state: &'a ApiState, base: &'a Base, own: &'a OwnApp) -> Result<Self> {
+        let current = store::releases::current(&state.store, own.app.id).await?.map(|release| release.id);
+        Ok(Self { state, base, app: &own.app, user: account::reference(&own.caller.account), current })
+    }
+
+    fn shape(&self, release: &Release) -> schema::Release {
+        let slug = release.slug_id.map(|id| Id { id: id.uuid() });
+        schema::Release {
+            id: release.id.uuid(),
+            version: release.version.number().into(),
+            addon_plan_names: vec![],
+            app: apps::reference(self.app),
+            artifacts: slug.iter().map(|slug| json!({"type": "slug", "id": slug.id})).collect(),
+            current: self.current == Some(release.id),
+            description: release.description.clone(),
+            eligible_for_rollback: release.status == ReleaseStatus::Succeeded && slug.is_some(),
+            oci_image: None,
+            output_stream_url: release.has_output.then(|| output::release_url(self.state, self.base, release.id)),
+            slug,
+            status: release.status.as_str(),
+            user: self.user.clone(),
+            created_at: release.created_at.into(),
+            updated_at: release.updated_at.into(),
+        }
+    }
+}

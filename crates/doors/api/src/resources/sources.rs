@@ -1,0 +1,31 @@
+//! `/sources`: where to upload what is to be built.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use schema::{Source, SourceUrls};
+
+use crate::http::base::Base;
+use crate::http::error::Result;
+use crate::http::state::{Shared, State as ApiState};
+use crate::resources::own_app::OwnApp;
+use crate::streams;
+
+/// `POST /sources`
+pub(crate) async fn create(State(state): State<Shared>, base: Base) -> Result<(StatusCode, Json<Source>)> {
+    made(&state, &base)
+}
+
+/// `POST /apps/{app}/sources`
+pub(crate) async fn create_for_app(
+    State(state): State<Shared>,
+    base: Base,
+    _own: OwnApp,
+) -> Result<(StatusCode, Json<Source>)> {
+    made(&state, &base)
+}
+
+fn made(state: &ApiState, base: &Base) -> Result<(StatusCode, Json<Source>)> {
+    let url = streams::sources::new_url(state, base)?;
+    Ok((StatusCode::CREATED, Json(Source { source_blob: SourceUrls { get_url: url.clone(), put_url: url } })))
+}

@@ -1,0 +1,30 @@
+//! `/stacks`.
+
+use axum::Json;
+use axum::extract::Path;
+use vocabulary::Stack;
+
+use crate::http::error::{Error, Result};
+use crate::resources::catalogue::{self, SINCE};
+
+/// `GET /stacks`
+pub(crate) async fn list() -> Json<Vec<schema::Stack>> {
+    Json(Stack::ALL.into_iter().map(shape).collect())
+}
+
+/// `GET /stacks/{stack}`, by id or name.
+pub(crate) async fn info(Path(identity): Path<String>) -> Result<Json<schema::Stack>> {
+    let found = Stack::ALL.into_iter().find(|stack| catalogue::is(&identity, "stack", stack.name()));
+    found.map(|stack| Json(shape(stack))).ok_or_else(|| Error::not_found("stack"))
+}
+
+fn shape(stack: Stack) -> schema::Stack {
+    schema::Stack {
+        id: catalogue::id("stack", stack.name()),
+        name: stack.name(),
+        default: stack == Stack::default(),
+        state: "public",
+        created_at: SINCE.into(),
+        updated_at: SINCE.into(),
+    }
+}

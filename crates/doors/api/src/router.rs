@@ -1,0 +1,225 @@
+//! The table of contents: one line per endpoint.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::Method;
+
+use crate::http::state::{Shared, State};
+use crate::http::{accept, cors, etag, guard, head, list, panic, request_id};
+use crate::platform::Platform;
+use crate::resources::{
+    account, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars, domains,
+    dyno_sizes, dynos, favorites, features, formation, log_sessions, login, missing, regions, releases, slugs, sources,
+    stacks, status,
+};
+use crate::streams;
+use crate::unbuilt;
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever has a token, for what is theirs.
+    Token,
+    /// Email and password do as well: it is how one gets a token.
+    TokenOrPassword,
+    /// Whoever knows the address; it holds a secret or nothing worth hiding.
+    Open,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path; `{app}` is a parameter.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+}
+
+/// The API as a router. What it does not know it answers itself with 404, 405 or 501; a door that shares its hosts
+/// (git) goes before it.
+pub fn router(platform: Platform) -> Router {
+    let state = State::new(platform);
+    let table = contents(Some(&state)).router;
+    layered(table.fallback(unbuilt::answer).method_not_allowed_fallback(unbuilt::answer)).with_state(state)
+}
+
+/// Every endpoint there is, for tests that must not forget one.
+#[must_use]
+pub fn endpoints() -> Vec<Endpoint> {
+    contents(None).endpoints
+}
+
+fn contents(state: Option<&Shared>) -> Table<'_> {
+    let table = Table { router: Router::new(), endpoints: vec![], state };
+    open(app_parts(app(accounts(table))))
+}
+
+fn accounts(table: Table<'_>) -> Table<'_> {
+    table
+        .token(Method::GET, "/account", account::info)
+        .token(Method::GET, "/account/rate-limits", account::rate_limits)
+        .token(Method::GET, "/account/features", list::none)
+        .token(Method::GET, "/account/features/{feature}", missing::feature)
+        .token(Method::GET, "/account/keys", list::none)
+        .token(Method::GET, "/users/{user}", account::user)
+        .token(Method::GET, "/users/{user}/apps", account::apps)
+        .token_or_password(Method::POST, "/oauth/authorizations", authorizations::create)
+        .token(Method::GET, "/oauth/authorizations", authorizations::list)
+        .token(Method::GET, "/oauth/authorizations/{authorization}", authorizations::info)
+        .token(Method::DELETE, "/oauth/authorizations/{authorization}", authorizations::delete)
+        .token(Method::DELETE, "/oauth/sessions/{session}", missing::session)
+        .token(Method::GET, "/regions", regions::list)
+        .token(Method::GET, "/regions/{region}", regions::info)
+        .token(Method::GET, "/stacks", stacks::list)
+        .token(Method::GET, "/stacks/{stack}", stacks::info)
+        .token(Method::GET, "/dyno-sizes", dyno_sizes::list)
+        .token(Method::GET, "/dyno-sizes/{size}", dyno_sizes::info)
+        .token(Method::GET, "/teams", list::none)
+        .token(Method::GET, "/addons", list::none)
+        .token(Method::GET, "/addon-attachments", list::none)
+        .token(Method::GET, "/pipelines", list::none)
+        .token(Method::GET, "/favorites", favorites::list)
+        .token(Method::POST, "/sources", sources::create)
+}
+
+fn app(table: Table<'_>) -> Table<'_> {
+    table
+        .token(Method::GET, "/apps", apps::list)
+        .token(Method::POST, "/apps", apps::create)
+        .token(Method::GET, "/apps/{app}", apps::info)
+        .token(Method::PATCH, "/apps/{app}", apps::update)
+        .token(Method::DELETE, "/apps/{app}", apps::delete)
+        .token(Method::GET, "/apps/{app}/config-vars", config_vars::info)
+        .token(Method::PATCH, "/apps/{app}/config-vars", config_vars::update)
+        .token(Method::GET, "/apps/{app}/releases", releases::list)
+        .token(Method::POST, "/apps/{app}/releases", releases::create)
+        .token(Method::GET, "/apps/{app}/releases/{release}", releases::info)
+        .token(Method::GET, "/apps/{app}/releases/{release}/config-vars", config_vars::of_release)
+        .token(Method::GET, "/apps/{app}/slugs/{slug}", slugs::info)
+        .token(Method::POST, "/apps/{app}/sources", sources::create_for_app)
+        .token(Method::GET, "/apps/{app}/builds", builds::list)
+        .token(Method::POST, "/apps/{app}/builds", builds::create)
+        .token(Method::GET, "/apps/{app}/builds/{build}", builds::info)
+        .token(Method::DELETE, "/apps/{app}/build-cache", builds::purge_cache)
+        .token(Method::GET, "/apps/{app}/buildpack-installations", buildpacks::list)
+        .token(Method::PUT, "/apps/{app}/buildpack-installations", buildpacks::replace)
+}
+
+fn app_parts(table: Table<'_>) -> Table<'_> {
+    table
+        .token(Method::GET, "/apps/{app}/formation", formation::list)
+        .token(Method::PATCH, "/apps/{app}/formation", formation::update)
+        .token(Method::GET, "/apps/{app}/formation/{type}", formation::info)
+        .token(Method::PATCH, "/apps/{app}/formation/{type}", formation::update_one)
+        .token(Method::GET, "/apps/{app}/dynos", dynos::list)
+        .token(Method::DELETE, "/apps/{app}/dynos", dynos::restart_all)
+        .token(Method::GET, "/apps/{app}/dynos/{dyno}", dynos::info)
+        .token(Method::DELETE, "/apps/{app}/dynos/{dyno}", dynos::restart)
+        .token(Method::POST, "/apps/{app}/dynos/{dyno}/actions/stop", dynos::restart)
+        .token(Method::DELETE, "/apps/{app}/formations/{type}", dynos::restart_type)
+        .token(Method::POST, "/apps/{app}/formations/{type}/actions/stop", dynos::restart_type)
+        .token(Method::POST, "/apps/{app}/log-sessions", log_sessions::create)
+        .token(Method::GET, "/apps/{app}/domains", domains::list)
+        .token(Method::GET, "/apps/{app}/domains/{domain}", domains::info)
+        .token(Method::GET, "/apps/{app}/collaborators", collaborators::list)
+        .token(Method::GET, "/apps/{app}/collaborators/{collaborator}", collaborators::info)
+        .token(Method::GET, "/apps/{app}/features", features::none)
+        .token(Method::GET, "/apps/{app}/features/{feature}", features::missing)
+        .token(Method::GET, "/apps/{app}/addons", features::none)
+        .token(Method::GET, "/apps/{app}/addon-attachments", features::none)
+        .token(Method::GET, "/apps/{app}/log-drains", features::none)
+        .token(Method::GET, "/apps/{app}/sni-endpoints", features::none)
+        .token(Method::GET, "/apps/{app}/webhooks", features::none)
+        .token(Method::GET, "/apps/{app}/pipeline-couplings", features::no_coupling)
+        .token(Method::GET, "/apps/{app}/review-app", features::no_review_app)
+}
+
+fn open(table: Table<'_>) -> Table<'_> {
+    table
+        .open(Method::GET, "/schema", unbuilt::published)
+        .open(Method::GET, "/api/v4/current-status", status::current)
+        .open(Method::POST, "/auth", login::browser)
+        .open(Method::GET, "/buildpacks", buildpack_registry::search)
+        .open(Method::GET, "/buildpacks/{name}", buildpack_registry::info)
+        .open(Method::GET, "/buildpacks/{name}/readme", buildpack_registry::readme)
+        .open(Method::GET, "/buildpacks/{name}/revisions", buildpack_registry::revisions)
+        .stream(Method::GET, "/streams/logs/{token}", streams::log::read)
+        .stream(Method::GET, "/streams/builds/{token}", streams::output::build)
+        .stream(Method::GET, "/streams/releases/{token}", streams::output::release)
+        .stream(Method::GET, "/streams/sources/{token}", streams::sources::get)
+        .stream(Method::PUT, "/streams/sources/{token}", streams::sources::put)
+}
+
+/// The table as it is written down. Without a state it is only listed, not served.
+struct Table<'a> {
+    router: Router<Shared>,
+    endpoints: Vec<Endpoint>,
+    state: Option<&'a Shared>,
+}
+
+impl Table<'_> {
+    fn token<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
+        self.guarded(method, path, Access::Token, handler)
+    }
+
+    fn token_or_password<H: Handler<T, Shared>, T: 'static>(
+        self,
+        method: Method,
+        path: &'static str,
+        handler: H,
+    ) -> Self {
+        self.guarded(method, path, Access::TokenOrPassword, handler)
+    }
+
+    /// From the outside in: who calls and how often, then whether they have the answer already.
+    fn guarded<H: Handler<T, Shared>, T: 'static>(
+        self,
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: H,
+    ) -> Self {
+        let mut route = on(filter(&method), handler).route_layer(from_fn(etag::layer));
+        if let Some(state) = self.state {
+            route = route.route_layer(from_fn_with_state((Shared::clone(state), access), guard::layer));
+        }
+        self.with(Endpoint { method, path, access }, route)
+    }
+
+    fn open<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
+        let route = on(filter(&method), handler).route_layer(from_fn(etag::layer));
+        self.with(Endpoint { method, path, access: Access::Open }, route)
+    }
+
+    /// Like open, for answers that are not in memory.
+    fn stream<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
+        let route = on(filter(&method), handler);
+        self.with(Endpoint { method, path, access: Access::Open }, route)
+    }
+
+    fn with(mut self, endpoint: Endpoint, route: MethodRouter<Shared>) -> Self {
+        self.router = self.router.route(endpoint.path, route);
+        self.endpoints.push(endpoint);
+        self
+    }
+}
+
+/// The filter of exactly one method.
+fn filter(method: &Method) -> MethodFilter {
+    MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET)
+}
+
+/// What goes around everything; the last layer is the outermost. Each answer has its id, even that to a panic, and may
+/// be read by any page; a HEAD is a GET to everything within; only then does the version matter.
+fn layered(router: Router<Shared>) -> Router<Shared> {
+    router
+        .layer(from_fn(accept::layer))
+        .layer(from_fn(head::layer))
+        .layer(from_fn(panic::layer))
+        .layer(from_fn(cors::layer))
+        .layer(from_fn(request_id::layer))
+}

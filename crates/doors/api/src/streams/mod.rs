@@ -1,0 +1,7 @@
+//! Streams: addresses that hold their own right of access. Whoever has the address may read, as Heroku's clients send
+//! no token to them; so it is sealed, names one thing, and ends.
+
+pub(crate) mod log;
+pub(crate) mod output;
+pub(crate) mod sources;
+mod ticket;
