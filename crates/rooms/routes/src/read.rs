@@ -4,12 +4,14 @@ use store::{Error, Store, apps, dynos, formation, slugs};
 
 use crate::Known;
 
-/// Everything the table is made of.
+/// Everything the table is made of. The queries run beside each other and may see different moments, none of them
+/// before the call; whatever they missed wakes the publisher again.
 pub(crate) async fn read(store: &Store) -> Result<Known, Error> {
-    Ok(Known {
-        apps: apps::all(store).await?,
-        dynos: dynos::all(store).await?,
-        formation: formation::all(store).await?,
-        process_types: slugs::all_current_process_types(store).await?,
-    })
+    let (apps, dynos, formation, process_types) = tokio::try_join!(
+        apps::all(store),
+        dynos::all(store),
+        formation::all(store),
+        slugs::all_current_process_types(store),
+    )?;
+    Ok(Known { apps, dynos, formation, process_types })
 }
