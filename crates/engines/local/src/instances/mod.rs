@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::{Event, Exit, InstanceSpec, InstanceState, InstanceStatus, Refusal, Started};
-use shim::{Process, RING, ToShim};
+use shim::{RING, ToShim};
 use tokio::sync::{broadcast, watch};
 use vocabulary::DynoId;
 
@@ -122,7 +122,6 @@ enum State {
     Starting,
     /// Its process 1 runs.
     Running {
-        process: Process,
         listening: Option<SocketAddrV4>,
         link: Arc<Link>,
     },
