@@ -13,7 +13,7 @@ pub mod stack;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use git::Repositories;
+use git::{Repositories, RepositoriesConfig};
 use images::{Images, ImagesConfig};
 use instances::{Instances, InstancesConfig};
 use network::{Network, NetworkConfig};
@@ -29,6 +29,8 @@ pub struct Config {
     pub images: ImagesConfig,
     /// The network.
     pub network: NetworkConfig,
+    /// Repositories.
+    pub repositories: RepositoriesConfig,
 }
 
 /// Why the engine could not start or go on.
@@ -43,6 +45,9 @@ pub enum Error {
     /// The instances.
     #[error("could not take over the instances")]
     Instances(#[from] instances::Error),
+    /// The repositories.
+    #[error("could not open the repositories")]
+    Repositories(#[source] std::io::Error),
     /// The socket.
     #[error("could not listen on the engine's socket")]
     Socket(#[from] std::io::Error),
@@ -62,7 +67,8 @@ pub async fn run(config: Config, listener: UnixListener) -> Result<(), Error> {
     let network = Arc::new(Network::set_up(&config.network).await?);
     let instances = Instances::open(config.instances, images.clone(), Arc::clone(&network)).await?;
     network.sweep().await?;
-    let parts = Arc::new(Parts { instances, images, repositories: Repositories });
+    let repositories = Repositories::open(&config.repositories).map_err(Error::Repositories)?;
+    let parts = Arc::new(Parts { instances, images, repositories });
     listener.set_nonblocking(true)?;
     let listener = tokio::net::UnixListener::from_std(listener)?;
     Ok(server::serve(listener, parts, config.control_uid).await?)

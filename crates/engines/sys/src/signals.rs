@@ -42,7 +42,13 @@ pub(crate) fn reset() -> io::Result<()> {
         // SAFETY: the kernel reads one `struct sigaction` and writes none; SIG_DFL runs no code of ours. SIGKILL and
         // SIGSTOP refuse, which is fine.
         unsafe {
-            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), std::ptr::null_mut::<u64>(), size_of::<u64>())
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            )
         };
     }
     // SAFETY: all-zero is a valid signal set: the empty one.

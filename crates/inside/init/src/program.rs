@@ -23,15 +23,12 @@ const NOT_FOUND: i32 = 127;
 
 /// Starts the program in a session of its own and in the app's folder.
 pub(super) fn start(launch: &Launch) -> io::Result<Pid> {
-    match sys::processes::plain_fork()? {
-        Some(pid) => Ok(pid),
-        None => {
-            let error = become_it(launch).err();
-            let error = error.map(|error| error.to_string()).unwrap_or_default();
-            drop(writeln!(io::stderr(), "slipway: could not start {}: {error}", path(launch)));
-            sys::processes::end(NOT_FOUND)
-        }
+    if let Some(pid) = sys::processes::plain_fork()? {
+        return Ok(pid);
     }
+    let error = become_it(launch).err().map(|error| error.to_string()).unwrap_or_default();
+    drop(writeln!(io::stderr(), "slipway: could not start {}: {error}", path(launch)));
+    sys::processes::end(NOT_FOUND)
 }
 
 fn become_it(launch: &Launch) -> io::Result<()> {

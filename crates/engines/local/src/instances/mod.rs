@@ -121,10 +121,7 @@ enum State {
     /// It is being put together.
     Starting,
     /// Its process 1 runs.
-    Running {
-        listening: Option<SocketAddrV4>,
-        link: Arc<Link>,
-    },
+    Running { listening: Option<SocketAddrV4>, link: Arc<Link> },
     /// Its process 1 ended.
     Exited(Exit),
     /// It never came to run.
@@ -296,7 +293,7 @@ impl Instance {
     async fn ended(&self) {
         let mut states = self.state.subscribe();
         // It cannot close while we hold the sender.
-        states.wait_for(|state| matches!(state, State::Exited(_))).await.map(drop).unwrap_or(());
+        drop(states.wait_for(|state| matches!(state, State::Exited(_))).await);
     }
 }
 

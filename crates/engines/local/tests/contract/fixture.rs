@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use engine::{Engine, Event, Exit, Image, InstanceSpec, Kind, Limits, Variant};
 use inside_contract::{Launch, Program};
+use local::git::RepositoriesConfig;
 use local::images::ImagesConfig;
 use local::instances::InstancesConfig;
 use local::network::NetworkConfig;
@@ -112,6 +113,15 @@ impl Fixture {
                 forwarder: vec![child, "forwarder".to_owned()],
                 forwarder_uid: 65_534,
             },
+            repositories: RepositoriesConfig {
+                folder: data.join("git"),
+                uid: 65_534,
+                gid: 65_534,
+                hooks: data.join("hooks"),
+                hook_program: PathBuf::from("/usr/bin/true"),
+                git: PathBuf::from("/usr/bin/git"),
+                max_input_bytes: 1 << 20,
+            },
         }
     }
 
@@ -182,7 +192,8 @@ impl Fixture {
         let groups = glob_cgroups(&self.install).into_iter().flat_map(|top| entries(&top));
         let procs = groups.filter_map(|group| std::fs::read_to_string(group.join("cgroup.procs")).ok());
         let pids: Vec<String> = procs.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-        let owner = |pid: &String| Some(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).ok()?));
+        let owner =
+            |pid: &String| Some(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).ok()?));
         pids.iter().filter_map(owner).collect()
     }
 
@@ -190,7 +201,8 @@ impl Fixture {
     pub(crate) fn traces(&self) -> Vec<String> {
         let mut traces = Vec::new();
         for top in glob_cgroups(&self.install) {
-            traces.extend(entries(&top).into_iter().filter(|path| path.is_dir()).map(|path| path.display().to_string()));
+            traces
+                .extend(entries(&top).into_iter().filter(|path| path.is_dir()).map(|path| path.display().to_string()));
         }
         for folder in [self.data().join("dynos"), PathBuf::from(format!("/run/slipway-{}", self.install))] {
             traces.extend(entries(&folder).into_iter().map(|path| path.display().to_string()));
@@ -312,7 +324,9 @@ fn link_stack(folder: &Path) {
         for name in ["app", "bin", "dev", "etc", "home", "proc", "run", "sys", "tmp", "usr/bin", "var/tmp", "lib64"] {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
-        for name in ["bash", "cat", "id", "ls", "mkdir", "perl", "sleep", "dd", "head", "rm", "true", "env", "mv", "touch"] {
+        for name in
+            ["bash", "cat", "id", "ls", "mkdir", "perl", "sleep", "dd", "head", "rm", "true", "env", "mv", "touch"]
+        {
             copy_program(&Path::new("/usr/bin").join(name), &root);
         }
         std::fs::copy("/usr/bin/bash", root.join("bin/bash")).unwrap();

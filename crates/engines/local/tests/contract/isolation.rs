@@ -30,7 +30,10 @@ async fn the_app_has_no_rights() {
         let line = lines.iter().find(|line| line.starts_with(&format!("{key}:"))).unwrap();
         line.split_once(':').unwrap().1.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!((value("Uid"), value("Gid"), value("Groups")), ("1000 1000 1000 1000".into(), "1000 1000 1000 1000".into(), String::new()));
+    assert_eq!(
+        (value("Uid"), value("Gid"), value("Groups")),
+        ("1000 1000 1000 1000".into(), "1000 1000 1000 1000".into(), String::new())
+    );
     for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         assert_eq!(value(set), "0000000000000000", "{set}");
     }
@@ -86,7 +89,8 @@ async fn it_sees_itself_alone() {
         let fine = known.contains(&mount.as_str()) || mount.starts_with("/proc") || mount.starts_with("/dev");
         assert!(fine, "{mount} of {lines:?}");
     }
-    let (_, lines) = fixture.run("while read l; do case $l in *:/) ;; *) echo $l;; esac; done < /proc/self/cgroup; echo end").await;
+    let (_, lines) =
+        fixture.run("while read l; do case $l in *:/) ;; *) echo $l;; esac; done < /proc/self/cgroup; echo end").await;
     assert!(!lines.join(" ").contains("slipway"), "{lines:?}");
     let (_, lines) = fixture.run("cat /proc/keys /proc/kcore /proc/sched_debug 2> /dev/null; env").await;
     let names: Vec<&str> = lines.iter().filter_map(|line| Some(line.split_once('=')?.0)).collect();
@@ -105,7 +109,14 @@ async fn its_files_belong_to_ids_of_its_own_on_the_host() {
     let uids = fixture.host_uids();
     assert_eq!(uids.len(), 2, "{uids:?}");
     assert!(uids.iter().all(|uid| uid % 65_536 == 1000 && *uid > 65_536), "{uids:?}");
-    assert_eq!(fixture.run("ls -ldn /app /etc /usr/bin/perl").await.1.iter().map(|line| {
-        line.split_whitespace().nth(2).unwrap().to_owned()
-    }).collect::<Vec<_>>(), ["1000", "0", "0"]);
+    assert_eq!(
+        fixture
+            .run("ls -ldn /app /etc /usr/bin/perl")
+            .await
+            .1
+            .iter()
+            .map(|line| { line.split_whitespace().nth(2).unwrap().to_owned() })
+            .collect::<Vec<_>>(),
+        ["1000", "0", "0"]
+    );
 }

@@ -179,7 +179,8 @@ async fn an_instance_does_not_outlive_its_shim() {
 fn shim_of(fixture: &Fixture, id: DynoId) -> rustix::process::Pid {
     let groups = fixture.traces().into_iter().filter(|path| path.ends_with(&id.to_string()));
     let procs = groups.filter_map(|path| std::fs::read_to_string(format!("{path}/cgroup.procs")).ok());
-    let pids: Vec<i32> = procs.flat_map(|text| text.lines().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect();
+    let pids: Vec<i32> =
+        procs.flat_map(|text| text.lines().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect();
     let parent = |pid: &i32| -> Option<i32> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()

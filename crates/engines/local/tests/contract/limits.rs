@@ -34,7 +34,8 @@ async fn the_disk_is_full_at_its_size() {
     let mut fixture = Fixture::new().await;
     let mut small = spec();
     small.limits.disk_bytes = 32 << 20;
-    let id = fixture.start_as(small, "dd if=/dev/zero of=/app/file bs=1M count=100 2> /tmp/error; cat /tmp/error").await;
+    let id =
+        fixture.start_as(small, "dd if=/dev/zero of=/app/file bs=1M count=100 2> /tmp/error; cat /tmp/error").await;
     fixture.exit(id).await;
     let lines = fixture.output(id).await;
     assert!(lines.iter().any(|(_, text)| text.contains("No space left on device")), "{lines:?}");
