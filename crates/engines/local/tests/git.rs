@@ -1,5 +1,7 @@
 //! Repositories with the host's real git. Needs root.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -67,7 +69,8 @@ async fn run(host: &Host, app: AppId, service: GitService, input: Vec<u8>) -> (i
 }
 
 fn git(folder: &Path, args: &[&str], input: &[u8]) -> Vec<u8> {
-    let names = ["AUTHOR", "COMMITTER"].map(|who| [(format!("GIT_{who}_NAME"), "a"), (format!("GIT_{who}_EMAIL"), "a@example.com")]);
+    let names = ["AUTHOR", "COMMITTER"]
+        .map(|who| [(format!("GIT_{who}_NAME"), "a"), (format!("GIT_{who}_EMAIL"), "a@example.com")]);
     let mut command = Command::new("git");
     command.current_dir(folder).args(args).envs(names.into_iter().flatten()).env("GIT_CONFIG_GLOBAL", "/dev/null");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -89,6 +92,12 @@ fn push(work: &Path, payload: &[u8]) -> (String, Vec<u8>) {
     let mut bytes = format!("{:04x}{line}0000", line.len() + 4).into_bytes();
     bytes.extend(git(work, &["pack-objects", "--stdout", "--revs", "-q"], b"HEAD\n"));
     (commit, bytes)
+}
+
+/// The bytes of an object's name.
+fn bytes(name: &str) -> Vec<u8> {
+    let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16).unwrap()).unwrap();
+    name.trim().as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
 fn work() -> TempDir {
@@ -117,7 +126,8 @@ async fn a_new_repository_is_empty_its_users_own_and_advertises_itself() {
 
 #[tokio::test]
 async fn a_push_runs_the_platforms_hook_with_its_pipes() {
-    let host = host("#!/bin/sh\nread old new ref\necho \"$new $ref\" >&3\nread answer <&4\n[ \"$answer\" = yes ]\n", 1 << 20);
+    let host =
+        host("#!/bin/sh\nread old new ref\necho \"$new $ref\" >&3\nread answer <&4\n[ \"$answer\" = yes ]\n", 1 << 20);
     let app = AppId::new();
     host.repositories.create(app).await.unwrap();
     let work = work();
@@ -187,7 +197,11 @@ async fn too_large_a_pack_and_a_broken_one_are_refused_and_leave_nothing() {
     assert!(!String::from_utf8_lossy(&broken).contains("ok refs/heads/main"));
     assert_eq!(told, "", "no hook ran");
     let objects = host.folder.path().join(format!("git/{app}.git/objects"));
-    let left: Vec<_> = fs::read_dir(objects).unwrap().map(|entry| entry.unwrap().file_name()).filter(|name| name != "info" && name != "pack").collect();
+    let left: Vec<_> = fs::read_dir(objects)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name != "info" && name != "pack")
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -198,13 +212,18 @@ async fn a_tree_that_would_overwrite_dot_git_is_refused() {
     host.repositories.create(app).await.unwrap();
     let work = work();
     push(work.path(), b"hello");
-    let blob = String::from_utf8(git(work.path(), &["hash-object", "-w", "--stdin"], b"[core]\n fsmonitor = evil\n")).unwrap();
+    let blob =
+        String::from_utf8(git(work.path(), &["hash-object", "-w", "--stdin"], b"[core]\n fsmonitor = evil\n")).unwrap();
     let mut tree = b"100644 config\0".to_vec();
-    tree.extend((0..20).map(|at| u8::from_str_radix(&blob[at * 2..at * 2 + 2], 16).unwrap()));
-    let inner = String::from_utf8(git(work.path(), &["hash-object", "-t", "tree", "-w", "--stdin", "--literally"], &tree)).unwrap();
+    tree.extend(bytes(&blob));
+    let inner =
+        String::from_utf8(git(work.path(), &["hash-object", "-t", "tree", "-w", "--stdin", "--literally"], &tree))
+            .unwrap();
     let mut tree = b"40000 .GIT\0".to_vec();
-    tree.extend((0..20).map(|at| u8::from_str_radix(&inner[at * 2..at * 2 + 2], 16).unwrap()));
-    let outer = String::from_utf8(git(work.path(), &["hash-object", "-t", "tree", "-w", "--stdin", "--literally"], &tree)).unwrap();
+    tree.extend(bytes(&inner));
+    let outer =
+        String::from_utf8(git(work.path(), &["hash-object", "-t", "tree", "-w", "--stdin", "--literally"], &tree))
+            .unwrap();
     let commit = String::from_utf8(git(work.path(), &["commit-tree", outer.trim(), "-m", "evil"], b"")).unwrap();
     let line = format!("{} {} refs/heads/main\0 report-status\n", "0".repeat(40), commit.trim());
     let mut request = format!("{:04x}{line}0000", line.len() + 4).into_bytes();

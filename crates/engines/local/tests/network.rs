@@ -1,6 +1,8 @@
 //! The network with real namespaces, nft and the real forwarder. Each test is a host of its own: a fresh namespace in
 //! which everything stands. Needs root.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -140,7 +142,11 @@ fn a_dyno_reaches_the_world_and_nothing_near() {
         say_hello(TcpListener::bind("0.0.0.0:80").unwrap());
 
         let address = one.address;
-        assert_eq!(tokio::task::spawn_blocking(move || fetch(address, 80)).await.unwrap(), Ok("hello".to_owned()), "host to dyno");
+        assert_eq!(
+            tokio::task::spawn_blocking(move || fetch(address, 80)).await.unwrap(),
+            Ok("hello".to_owned()),
+            "host to dyno"
+        );
         assert!(one.gets(one.address).await, "itself");
         assert!(one.gets(PUBLIC).await, "the world");
         assert!(!one.gets(two.address).await, "another dyno");
@@ -149,7 +155,8 @@ fn a_dyno_reaches_the_world_and_nothing_near() {
         for host in [Ipv4Addr::new(172, 30, 0, 1), Ipv4Addr::new(169, 254, 77, 1), network.resolver()] {
             assert!(!one.gets(host).await, "the host as {host}");
         }
-        let mtu = inside(&one.netns, || std::fs::read_to_string("/proc/self/net/dev").map(|_| link_mtu())).await.unwrap();
+        let mtu =
+            inside(&one.netns, || std::fs::read_to_string("/proc/self/net/dev").map(|_| link_mtu())).await.unwrap();
         assert_eq!(mtu, 1400, "the uplink's");
     });
 }
@@ -176,7 +183,12 @@ fn nobody_outside_reaches_a_dyno_and_a_dyno_cannot_pose_as_another() {
             ip(&["route", "replace", "default", "via", "169.254.77.1", "dev", "eth0", "src", &victim.to_string()]);
         })
         .await;
-        assert!(!posing.gets(PUBLIC).await);
+        let listener = inside(&outside, || UdpSocket::bind((PUBLIC, 9999)).unwrap()).await;
+        listener.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let send = |from: Ipv4Addr| move || UdpSocket::bind((from, 0)).unwrap().send_to(b"x", (PUBLIC, 9999)).is_ok();
+        let arrived = || listener.recv(&mut [0; 8]).is_ok();
+        assert!(inside(&posing.netns, send(posing.address)).await && arrived(), "as itself");
+        assert!(inside(&posing.netns, send(victim)).await && !arrived(), "as another");
     });
 }
 
@@ -202,7 +214,8 @@ fn ipv6_is_off_inside() {
     on_a_host(async || {
         let network = Network::set_up(&config(&[])).await.unwrap();
         let one = dyno(&network).await;
-        let addresses = inside(&one.netns, || std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default()).await;
+        let addresses =
+            inside(&one.netns, || std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default()).await;
         assert_eq!(addresses, "");
     });
 }
@@ -237,11 +250,17 @@ fn what_is_taken_away_comes_back() {
         ip(&["route", "del", &format!("{}/32", one.address)]);
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         let address = one.address;
-        until(Duration::from_secs(5), async || tokio::task::spawn_blocking(move || fetch(address, 80)).await.unwrap().is_ok()).await;
+        until(Duration::from_secs(5), async || {
+            tokio::task::spawn_blocking(move || fetch(address, 80)).await.unwrap().is_ok()
+        })
+        .await;
         until(Duration::from_secs(5), async || one.gets(PUBLIC).await).await;
         assert!(!one.gets(two.address).await);
         nft(&["flush", "chain", "inet", "slipway-test", "from_dyno"]);
-        until(Duration::from_secs(5), async || nft(&["list", "chain", "inet", "slipway-test", "from_dyno"]).contains("@private")).await;
+        until(Duration::from_secs(5), async || {
+            nft(&["list", "chain", "inet", "slipway-test", "from_dyno"]).contains("@private")
+        })
+        .await;
     });
 }
 
@@ -254,7 +273,11 @@ fn question(name: &str) -> Message {
 
 fn addresses(answer: &[u8]) -> Vec<Ipv4Addr> {
     let answer = Message::from_vec(answer).unwrap();
-    answer.answers.iter().filter_map(|record| if let RData::A(A(address)) = record.data { Some(address) } else { None }).collect()
+    answer
+        .answers
+        .iter()
+        .filter_map(|record| if let RData::A(A(address)) = record.data { Some(address) } else { None })
+        .collect()
 }
 
 fn ask_udp(resolver: Ipv4Addr, name: &str) -> Vec<Ipv4Addr> {
@@ -323,7 +346,10 @@ fn the_forwarder_is_started_again_without_rights() {
         assert_eq!(inside(&one.netns, move || ask_udp(resolver, "a.example.")).await, [PUBLIC]);
         let forwarder = forwarder_here().unwrap();
         let status = std::fs::read_to_string(format!("/proc/{forwarder}/status")).unwrap();
-        assert!(status.contains("Uid:\t64998\t64998\t64998\t64998") && status.contains("CapEff:\t0000000000000000"), "{status}");
+        assert!(
+            status.contains("Uid:\t64998\t64998\t64998\t64998") && status.contains("CapEff:\t0000000000000000"),
+            "{status}"
+        );
         let pid = rustix::process::Pid::from_raw(forwarder).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         until(Duration::from_secs(5), async || forwarder_here().is_some_and(|now| now != forwarder)).await;
@@ -334,7 +360,9 @@ fn the_forwarder_is_started_again_without_rights() {
 /// The forwarder in this thread's namespace.
 fn forwarder_here() -> Option<i32> {
     let here = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<i32>().ok());
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<i32>().ok());
     let mut found = pids.filter(|pid| {
         std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|netns| netns == here)
             && std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("engine-child"))
@@ -354,5 +382,41 @@ fn two_installs_stand_side_by_side() {
         let (mine, theirs) = (dyno(&one).await, dyno(&other).await);
         serve(&theirs.netns).await;
         assert!(!mine.gets(theirs.address).await);
+    });
+}
+
+#[test]
+fn a_host_that_drops_what_it_forwards_is_reported_with_the_repair() {
+    on_a_host(async || {
+        nft(&["add", "table", "ip", "filter"]);
+        nft(&["add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"]);
+        let network = Network::set_up(&config(&[])).await.unwrap();
+        assert!(
+            network.warnings()[0].contains("iptables -I FORWARD -i 'test-+' -j ACCEPT"),
+            "{:?}",
+            network.warnings()
+        );
+    });
+}
+
+#[test]
+fn one_dyno_opens_no_more_connections_than_its_share() {
+    on_a_host(async || {
+        let _outside = outside().await;
+        let network = Network::set_up(&config(&[])).await.unwrap();
+        let (one, two) = (dyno(&network).await, dyno(&network).await);
+        inside(&one.netns, || {
+            // Each datagram to another port is a connection to the firewall.
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            for port in 10_000..40_000 {
+                socket.send_to(b"x", (PUBLIC, port)).ok();
+            }
+        })
+        .await;
+        let table = std::fs::read_to_string("/proc/thread-self/net/stat/nf_conntrack").unwrap();
+        let entries = table.lines().nth(1).and_then(|line| line.split_whitespace().next()).unwrap();
+        let entries = u32::from_str_radix(entries, 16).unwrap();
+        assert!(entries < 9_000, "{entries} of 30,000");
+        assert!(two.gets(PUBLIC).await, "others are not hindered");
     });
 }

@@ -1,5 +1,7 @@
 //! A small stack, built for real from the packages' mirror. Needs root.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;

@@ -30,7 +30,7 @@ use vocabulary::AppId;
 /// Git children at once; more wait. Each may hold a pack's window in memory.
 const CHILDREN: usize = 32;
 /// No push takes longer; Heroku ends builds after 15 minutes, and a pack travels before that.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 /// Address space: packs are mapped, so it is larger than what git keeps in memory.
 const MEMORY: u64 = 4 << 30;
 /// What a pack may grow by while it is unpacked and indexed.

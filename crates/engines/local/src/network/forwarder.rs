@@ -88,6 +88,7 @@ fn spawn(command: &[String], uid: u32, sockets: &Sockets) -> io::Result<tokio::p
 }
 
 /// The child's whole life.
+#[must_use]
 pub fn forwarder_main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build();
     let Ok(runtime) = runtime else { return ExitCode::FAILURE };
@@ -138,13 +139,10 @@ async fn serve_udp(forwarder: Arc<Forwarder>, socket: Arc<UdpSocket>) -> io::Res
 async fn serve_tcp(forwarder: Arc<Forwarder>, listener: TcpListener) -> io::Result<()> {
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let (stream, client) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(_) => {
-                // Out of descriptors; some will be free soon.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
+        let Ok((stream, client)) = listener.accept().await else {
+            // Out of descriptors; some will be free soon.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
         };
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { continue };
         let forwarder = Arc::clone(&forwarder);
@@ -184,7 +182,9 @@ async fn write_framed(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> 
 /// The one question of a message, if that is what it is.
 fn parse(bytes: &[u8]) -> Option<Message> {
     let message = Message::from_vec(bytes).ok()?;
-    let one = message.metadata.message_type == MessageType::Query && message.metadata.op_code == OpCode::Query && message.queries.len() == 1;
+    let one = message.metadata.message_type == MessageType::Query
+        && message.metadata.op_code == OpCode::Query
+        && message.queries.len() == 1;
     one.then_some(message)
 }
 
@@ -276,7 +276,8 @@ impl Forwarder {
 
     /// The host's resolvers, read again when the file changed.
     fn resolvers(&self) -> Vec<SocketAddr> {
-        let changed = std::fs::metadata(RESOLV_CONF).and_then(|about| about.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let changed =
+            std::fs::metadata(RESOLV_CONF).and_then(|about| about.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut known = self.resolvers.lock().unwrap_or_else(PoisonError::into_inner);
         if known.as_ref().is_none_or(|(read, _)| *read != changed) {
             let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
@@ -301,7 +302,11 @@ async fn ask(resolver: SocketAddr, question: &Message) -> io::Result<Message> {
     let mut sent = question.clone();
     sent.metadata.id = random_id()?;
     let bytes = sent.to_vec().map_err(io::Error::other)?;
-    let local: SocketAddr = if resolver.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { "[::]:0".parse().map_err(io::Error::other)? };
+    let local: SocketAddr = if resolver.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        "[::]:0".parse().map_err(io::Error::other)?
+    };
     let socket = UdpSocket::bind(local).await?;
     socket.connect(resolver).await?;
     socket.send(&bytes).await?;
@@ -322,7 +327,9 @@ async fn ask(resolver: SocketAddr, question: &Message) -> io::Result<Message> {
 }
 
 fn answers(answer: &Message, question: &Message) -> bool {
-    answer.metadata.message_type == MessageType::Response && answer.metadata.id == question.metadata.id && answer.queries == question.queries
+    answer.metadata.message_type == MessageType::Response
+        && answer.metadata.id == question.metadata.id
+        && answer.queries == question.queries
 }
 
 fn random_id() -> io::Result<u16> {
@@ -375,7 +382,7 @@ mod tests {
 
     #[test]
     fn addresses_of_the_host_are_taken_out() {
-        assert!(is_forbidden(Ipv4Addr::new(127, 0, 0, 1)));
+        assert!(is_forbidden(Ipv4Addr::LOCALHOST));
         assert!(is_forbidden(Ipv4Addr::new(169, 254, 169, 254)));
         assert!(!is_forbidden(Ipv4Addr::new(203, 0, 113, 80)));
     }

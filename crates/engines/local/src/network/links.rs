@@ -96,7 +96,8 @@ impl Links {
 
     /// The names of all links that begin with `prefix`.
     pub(super) async fn names(&self, prefix: &str) -> Result<Vec<String>, Error> {
-        let links: Vec<LinkMessage> = self.0.link().get().execute().try_collect().await.map_err(kernel("list links"))?;
+        let links: Vec<LinkMessage> =
+            self.0.link().get().execute().try_collect().await.map_err(kernel("list links"))?;
         let names = links.into_iter().flat_map(|link| link.attributes).filter_map(|attribute| match attribute {
             LinkAttribute::IfName(name) if name.starts_with(prefix) => Some(name),
             _ => None,

@@ -115,7 +115,8 @@ impl Network {
         let mtu = links.uplink_mtu().await;
         let warnings = nft::foreign_drop(&config.nft, &config.install).await;
         let attached = Mutex::default();
-        let parts = Parts { config: config.clone(), links, resolver, mtu, state: Mutex::new(addresses), attached, warnings };
+        let parts =
+            Parts { config: config.clone(), links, resolver, mtu, state: Mutex::new(addresses), attached, warnings };
         let parts = Arc::new(parts);
         parts.converge(true).await?;
         work.spawn(Arc::clone(&parts).keep_converged());
@@ -273,7 +274,9 @@ async fn listen(links: &Links, install: &str) -> Result<(Ipv4Addr, forwarder::So
         links.add_labelled(&label, address).await?;
         match bind(address) {
             Ok(sockets) => return Ok((address, sockets)),
-            Err(Error::Listen(_, error)) if in_use(&error) => last = Error::Listen(SocketAddrV4::new(address, 53).into(), error),
+            Err(Error::Listen(_, error)) if in_use(&error) => {
+                last = Error::Listen(SocketAddrV4::new(address, 53).into(), error);
+            }
             Err(error) => return Err(error),
         }
         links.delete_labelled(&label).await?;

@@ -124,9 +124,7 @@ impl Rules<'_> {
     }
 
     fn rules(&self) -> Vec<Value> {
-        let rule = |chain: &str, expr: Vec<Value>| {
-            json!({"add": {"rule": {"family": "inet", "table": self.table, "chain": chain, "expr": expr}}})
-        };
+        let rule = |chain: &str, expr: Vec<Value>| json!({"add": {"rule": {"family": "inet", "table": self.table, "chain": chain, "expr": expr}}});
         let links = format!("{}*", self.links);
         let from = equals(&meta("iifname"), &json!(links));
         let to = equals(&meta("oifname"), &json!(links));

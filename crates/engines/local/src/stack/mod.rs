@@ -90,7 +90,8 @@ pub fn build(plan: &StackBuild, progress: &mut dyn FnMut(&str)) -> Result<(), Er
         construct(plan, &recipe, &work, progress)?;
         let finished = work.0.join("finished");
         // Somebody else may have built the same meanwhile; theirs is as good.
-        fs::rename(&finished, &cached).or_else(|error| if cached.is_dir() { Ok(()) } else { Err(error) })
+        fs::rename(&finished, &cached)
+            .or_else(|error| if cached.is_dir() { Ok(()) } else { Err(error) })
             .map_err(file("keep", &cached))?;
     }
     install(&cached, &plan.output.join(&plan.name))?;
@@ -121,7 +122,8 @@ fn finish_root(root: &Path, ca_bundle: &Path) -> Result<(), Error> {
     for name in ["etc/resolv.conf", "etc/hosts", "etc/hostname"] {
         let path = root.join(name);
         // It may be a link into the host, so it is replaced, never written through.
-        fs::remove_file(&path).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+        fs::remove_file(&path)
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
             .map_err(file("replace", &path))?;
         File::create_new(&path).map_err(file("make", &path))?;
     }
@@ -174,7 +176,8 @@ fn check_delta(upper: &Path, run: &Path) -> Result<(), Error> {
 
 fn is_opaque(folder: &Path) -> bool {
     let mut value = [0; 8];
-    rustix::fs::lgetxattr(folder, "trusted.overlay.opaque", &mut value).is_ok_and(|length| value.get(..length) == Some(b"y"))
+    rustix::fs::lgetxattr(folder, "trusted.overlay.opaque", &mut value)
+        .is_ok_and(|length| value.get(..length) == Some(b"y"))
 }
 
 fn squash(folder: &Path, image: &Path, work: &Work) -> Result<(), Error> {
@@ -210,10 +213,13 @@ fn install(cached: &Path, target: &Path) -> Result<(), Error> {
     fs::create_dir_all(target).map_err(file("make", target))?;
     for name in FILES {
         let (from, to, fresh) = (cached.join(name), target.join(name), target.join(format!(".{name}.new")));
-        fs::remove_file(&fresh).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+        fs::remove_file(&fresh)
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
             .map_err(file("replace", &fresh))?;
         // Another file system cannot be linked to.
-        fs::hard_link(&from, &fresh).or_else(|_| fs::copy(&from, &fresh).map(|_| ())).map_err(file("copy to", &fresh))?;
+        fs::hard_link(&from, &fresh)
+            .or_else(|_| fs::copy(&from, &fresh).map(|_| ()))
+            .map_err(file("copy to", &fresh))?;
         fs::rename(&fresh, &to).map_err(file("install", &to))?;
         // Renaming one name of a file over another of the same file does nothing.
         drop(fs::remove_file(&fresh));

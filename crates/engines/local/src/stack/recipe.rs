@@ -62,7 +62,8 @@ impl Recipe {
 
     /// The name of what comes out: half a SHA-256.
     pub(super) fn key(&self) -> String {
-        self.hash.clone().finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let whole = vocabulary::Digest::from_bytes(&self.hash.clone().finalize().into());
+        whole.as_str().chars().take(32).collect()
     }
 
     /// mmdebstrap's arguments for the run image in the folder `root`.
@@ -93,7 +94,8 @@ impl Recipe {
 /// A suite with its updates and security fixes.
 fn sources(suite: &str, mirror: &str) -> Vec<String> {
     let mirror = mirror.trim_end_matches('/');
-    let security = mirror.strip_suffix("/debian").map_or(format!("{mirror}-security"), |base| format!("{base}/debian-security"));
+    let security =
+        mirror.strip_suffix("/debian").map_or(format!("{mirror}-security"), |base| format!("{base}/debian-security"));
     vec![
         format!("deb {mirror} {suite} main"),
         format!("deb {mirror} {suite}-updates main"),
