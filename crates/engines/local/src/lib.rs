@@ -29,7 +29,7 @@ pub struct Config {
     pub images: ImagesConfig,
     /// The network.
     pub network: NetworkConfig,
-    /// The repositories.
+    /// Repositories.
     pub repositories: RepositoriesConfig,
 }
 

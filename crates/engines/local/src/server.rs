@@ -93,9 +93,9 @@ type Seated = Result<watch::Receiver<bool>, Refusal>;
 async fn hello(receiver: &mut Receiver, seat: &Seat) -> Result<Option<(u64, Seated)>, wire::Error> {
     let Some((ToEngine { sequence, request }, _)) = receiver.receive().await? else { return Ok(None) };
     let seated = match request {
-        Request::Hello { version: VERSION, epoch } => seat
-            .take(epoch)
-            .ok_or_else(|| Refusal::Invalid("a newer control process is connected".to_owned())),
+        Request::Hello { version: VERSION, epoch } => {
+            seat.take(epoch).ok_or_else(|| Refusal::Invalid("a newer control process is connected".to_owned()))
+        }
         Request::Hello { version, .. } => Err(Refusal::Invalid(format!("version {version} is not {VERSION}"))),
         _ => Err(Refusal::Invalid("the first request must be a hello".to_owned())),
     };

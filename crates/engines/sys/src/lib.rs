@@ -6,7 +6,6 @@
 
 pub mod confine;
 pub mod descriptors;
-pub mod loop_device;
 pub mod loops;
 pub mod mounts;
 pub mod namespace;

@@ -74,7 +74,7 @@ impl Mounts {
 
 fn mount_image(image: &Path, target: &Path) -> io::Result<()> {
     fs::create_dir_all(target)?;
-    let device = sys::loop_device::attach_read_only(File::open(image)?.as_fd())?;
+    let device = sys::loops::attach(File::open(image)?.as_fd(), sys::loops::Access::ReadOnly)?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     rustix::mount::mount(&device.path, target, "squashfs", flags, None)?;
     Ok(())

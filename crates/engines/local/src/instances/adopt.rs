@@ -50,7 +50,7 @@ impl Instances {
             return;
         };
         let link = Arc::new(link);
-        instance.state.send_replace(State::Running { process, listening: None, link: Arc::clone(&link) });
+        instance.state.send_replace(State::Running { listening: None, link: Arc::clone(&link) });
         let this = self.clone();
         tokio::spawn(async move { this.watch(instance, link, None, process).await });
     }

@@ -96,10 +96,8 @@ impl Cgroups {
                     (folder.join("memory.memsw.limit_in_bytes"), limits.memory_bytes),
                 ]),
                 (Self::V1 { .. }, "cpu") => settings.push((folder.join("cpu.shares"), shares.clamp(2, 262_144))),
-                (Self::V2 { .. }, "memory") => settings.extend([
-                    (folder.join("memory.max"), limits.memory_bytes),
-                    (folder.join("memory.swap.max"), 0),
-                ]),
+                (Self::V2 { .. }, "memory") => settings
+                    .extend([(folder.join("memory.max"), limits.memory_bytes), (folder.join("memory.swap.max"), 0)]),
                 (Self::V2 { .. }, "cpu") => settings.push((folder.join("cpu.weight"), weight.clamp(1, 10_000))),
                 _ => settings.push((folder.join("pids.max"), processes)),
             }
@@ -198,8 +196,7 @@ fn processes(folder: &Path) -> Vec<rustix::process::Pid> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { memory_bytes: 512 << 20, cpu_weight: 1_000, processes: 256, disk_bytes: 1 << 30 };
+    const LIMITS: Limits = Limits { memory_bytes: 512 << 20, cpu_weight: 1_000, processes: 256, disk_bytes: 1 << 30 };
 
     #[test]
     fn v2_has_one_folder_and_clamps_its_weight() {

@@ -18,13 +18,7 @@ const LOST: Exit = Exit { status: 128 + 9, out_of_memory: false };
 
 impl Instances {
     /// Watches an instance until it ended. `child` is its shim, if this engine started it.
-    pub(super) async fn watch(
-        &self,
-        instance: Arc<Instance>,
-        link: Arc<Link>,
-        child: Option<Child>,
-        process: Process,
-    ) {
+    pub(super) async fn watch(&self, instance: Arc<Instance>, link: Arc<Link>, child: Option<Child>, process: Process) {
         let exit = tokio::select! {
             exit = self.exit(&instance, &link) => exit,
             never = self.watch_port(&instance, process) => match never {},

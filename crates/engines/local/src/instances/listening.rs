@@ -129,7 +129,8 @@ mod tests {
     const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
 
     fn bound(address: &str, state: &str) -> Bound {
-        let table = format!("{HEAD}   0: {address}:1388 00000000:0000 {state} 00000000:00000000 00:00000000 00000000\n");
+        let table =
+            format!("{HEAD}   0: {address}:1388 00000000:0000 {state} 00000000:00000000 00:00000000 00000000\n");
         listening(&table, 5000).map(|address| judge(address, OWN)).next().unwrap_or(Bound::Nowhere)
     }
 

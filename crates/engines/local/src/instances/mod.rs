@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::{Event, Exit, InstanceSpec, InstanceState, InstanceStatus, Refusal, Started};
-use shim::{Process, RING, ToShim};
+use shim::{RING, ToShim};
 use tokio::sync::{broadcast, watch};
 use vocabulary::DynoId;
 
@@ -121,11 +121,7 @@ enum State {
     /// It is being put together.
     Starting,
     /// Its process 1 runs.
-    Running {
-        process: Process,
-        listening: Option<SocketAddrV4>,
-        link: Arc<Link>,
-    },
+    Running { listening: Option<SocketAddrV4>, link: Arc<Link> },
     /// Its process 1 ended.
     Exited(Exit),
     /// It never came to run.
@@ -297,7 +293,7 @@ impl Instance {
     async fn ended(&self) {
         let mut states = self.state.subscribe();
         // It cannot close while we hold the sender.
-        states.wait_for(|state| matches!(state, State::Exited(_))).await.map(drop).unwrap_or(());
+        drop(states.wait_for(|state| matches!(state, State::Exited(_))).await);
     }
 }
 

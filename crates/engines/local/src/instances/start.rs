@@ -42,7 +42,7 @@ impl Instances {
         match self.try_to_start(&instance, fds).await {
             Ok((link, child, process)) => {
                 let link = Arc::new(link);
-                instance.state.send_replace(State::Running { process, listening: None, link: Arc::clone(&link) });
+                instance.state.send_replace(State::Running { listening: None, link: Arc::clone(&link) });
                 let spec = &instance.record.spec;
                 self.say(Event::Started { id: spec.id, kind: spec.kind, app: spec.app, name: spec.name.clone() });
                 self.watch(instance, link, Some(child), process).await;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use engine::{Engine, Event, Exit, Image, InstanceSpec, Kind, Limits, Variant};
 use inside_contract::{Launch, Program};
+use local::git::RepositoriesConfig;
 use local::images::ImagesConfig;
 use local::instances::InstancesConfig;
 use local::network::NetworkConfig;
@@ -23,22 +24,22 @@ use vocabulary::{AppId, DynoId};
 const FIRST_ID: u32 = 0x3000_0000;
 const RANGES: u32 = 64;
 /// The longest any condition may take to come true on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// One engine and the client of it.
-pub struct Fixture {
-    pub folder: tempfile::TempDir,
-    pub install: String,
+pub(crate) struct Fixture {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) install: String,
     number: u32,
     runtime: Option<tokio::runtime::Runtime>,
-    pub engine: Engine,
-    pub events: broadcast::Receiver<Event>,
+    pub(crate) engine: Engine,
+    pub(crate) events: broadcast::Receiver<Event>,
 }
 
 impl Fixture {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         assert!(rustix::process::getuid().is_root(), "the contract needs root");
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let install = format!("t{:x}{number:x}", std::process::id() % 0x1_0000);
@@ -55,7 +56,7 @@ impl Fixture {
     }
 
     /// Runs the engine in a runtime of its own, so that stopping it leaves nothing of it behind, as a kill would.
-    pub fn start_engine(&mut self) {
+    pub(crate) fn start_engine(&mut self) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let socket = self.folder.path().join("engine.sock");
         std::fs::remove_file(&socket).ok();
@@ -69,13 +70,13 @@ impl Fixture {
         self.runtime = Some(runtime);
     }
 
-    pub fn stop_engine(&mut self) {
+    pub(crate) fn stop_engine(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -112,22 +113,31 @@ impl Fixture {
                 forwarder: vec![child, "forwarder".to_owned()],
                 forwarder_uid: 65_534,
             },
+            repositories: RepositoriesConfig {
+                folder: data.join("git"),
+                uid: 65_534,
+                gid: 65_534,
+                hooks: data.join("hooks"),
+                hook_program: PathBuf::from("/usr/bin/true"),
+                git: PathBuf::from("/usr/bin/git"),
+                max_input_bytes: 1 << 20,
+            },
         }
     }
 
     /// Starts a dyno that runs a line of bash.
-    pub async fn start(&self, command: &str) -> DynoId {
+    pub(crate) async fn start(&self, command: &str) -> DynoId {
         self.start_as(spec(), command).await
     }
 
-    pub async fn start_as(&self, spec: InstanceSpec, command: &str) -> DynoId {
+    pub(crate) async fn start_as(&self, spec: InstanceSpec, command: &str) -> DynoId {
         let id = spec.id;
         self.engine.start(spec, &shell(command), vec![]).await.unwrap();
         id
     }
 
     /// Waits for the end of an instance.
-    pub async fn exit(&mut self, id: DynoId) -> Exit {
+    pub(crate) async fn exit(&mut self, id: DynoId) -> Exit {
         let ended = |event: &Event| matches!(event, Event::Exited { id: ended, .. } if *ended == id);
         match self.event(ended).await {
             Event::Exited { exit, .. } => exit,
@@ -135,7 +145,7 @@ impl Fixture {
         }
     }
 
-    pub async fn event(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+    pub(crate) async fn event(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
         let search = async {
             loop {
                 let event = self.events.recv().await.unwrap();
@@ -148,7 +158,7 @@ impl Fixture {
     }
 
     /// All lines of an instance's output, once it ended.
-    pub async fn output(&self, id: DynoId) -> Vec<(Stream, String)> {
+    pub(crate) async fn output(&self, id: DynoId) -> Vec<(Stream, String)> {
         let mut reader = Reader::new(self.engine.output(id).await.unwrap(), 0).unwrap();
         let mut lines = Vec::new();
         loop {
@@ -162,7 +172,7 @@ impl Fixture {
     }
 
     /// Runs a line of bash to its end: its status and its output, both streams together.
-    pub async fn run(&mut self, command: &str) -> (Exit, Vec<String>) {
+    pub(crate) async fn run(&mut self, command: &str) -> (Exit, Vec<String>) {
         let id = self.start(command).await;
         let exit = self.exit(id).await;
         let lines = self.output(id).await.into_iter().map(|(_, text)| text).collect();
@@ -171,17 +181,28 @@ impl Fixture {
     }
 
     /// The first line an instance says, as soon as it says it.
-    pub async fn first_line(&self, id: DynoId) -> String {
+    pub(crate) async fn first_line(&self, id: DynoId) -> String {
         let mut reader = Reader::new(self.engine.output(id).await.unwrap(), 0).unwrap();
         let batch = tokio::time::timeout(PATIENCE, reader.next()).await.unwrap().unwrap();
         String::from_utf8(batch.records[0].text.clone()).unwrap()
     }
 
+    /// The host's ids of all processes of this install's instances.
+    pub(crate) fn host_uids(&self) -> std::collections::BTreeSet<u32> {
+        let groups = glob_cgroups(&self.install).into_iter().flat_map(|top| entries(&top));
+        let procs = groups.filter_map(|group| std::fs::read_to_string(group.join("cgroup.procs")).ok());
+        let pids: Vec<String> = procs.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        let owner =
+            |pid: &String| Some(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).ok()?));
+        pids.iter().filter_map(owner).collect()
+    }
+
     /// What this install has on the host: cgroups, mounts of instances, links, folders.
-    pub fn traces(&self) -> Vec<String> {
+    pub(crate) fn traces(&self) -> Vec<String> {
         let mut traces = Vec::new();
         for top in glob_cgroups(&self.install) {
-            traces.extend(entries(&top).into_iter().filter(|path| path.is_dir()).map(|path| path.display().to_string()));
+            traces
+                .extend(entries(&top).into_iter().filter(|path| path.is_dir()).map(|path| path.display().to_string()));
         }
         for folder in [self.data().join("dynos"), PathBuf::from(format!("/run/slipway-{}", self.install))] {
             traces.extend(entries(&folder).into_iter().map(|path| path.display().to_string()));
@@ -223,7 +244,7 @@ impl Drop for Fixture {
 }
 
 /// A dyno of the test stack with moderate limits.
-pub fn spec() -> InstanceSpec {
+pub(crate) fn spec() -> InstanceSpec {
     InstanceSpec {
         id: DynoId::new(),
         kind: Kind::Dyno,
@@ -236,11 +257,11 @@ pub fn spec() -> InstanceSpec {
     }
 }
 
-pub fn shell(command: &str) -> Launch {
+pub(crate) fn shell(command: &str) -> Launch {
     Launch { program: Program::Shell { command: command.to_owned() }, env: env() }
 }
 
-pub fn exec(argv: &[&str]) -> Launch {
+pub(crate) fn exec(argv: &[&str]) -> Launch {
     Launch { program: Program::Exec { argv: argv.iter().map(|&text| text.to_owned()).collect() }, env: env() }
 }
 
@@ -250,12 +271,12 @@ fn env() -> BTreeMap<String, String> {
         .into()
 }
 
-pub fn pipe() -> (OwnedFd, OwnedFd) {
+pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap()
 }
 
 /// Waits until a condition holds.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -264,7 +285,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}");
 }
 
-pub fn entries(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
 }
 
@@ -303,7 +324,9 @@ fn link_stack(folder: &Path) {
         for name in ["app", "bin", "dev", "etc", "home", "proc", "run", "sys", "tmp", "usr/bin", "var/tmp", "lib64"] {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
-        for name in ["bash", "cat", "id", "ls", "mkdir", "perl", "sleep", "dd", "head", "rm", "true", "env", "mv", "touch"] {
+        for name in
+            ["bash", "cat", "id", "ls", "mkdir", "perl", "sleep", "dd", "head", "rm", "true", "env", "mv", "touch"]
+        {
             copy_program(&Path::new("/usr/bin").join(name), &root);
         }
         std::fs::copy("/usr/bin/bash", root.join("bin/bash")).unwrap();
