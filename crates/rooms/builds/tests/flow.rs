@@ -90,7 +90,7 @@ async fn a_build_is_released_and_verified() {
     let (output, build) = bench.build().await;
     assert_eq!(
         output,
-        "-----> Building on the Heroku-24 stack\n       Done: 1.5K\n-----> Launching...\n       Released v3\n       \
+        "-----> Building on the Heroku-24 stack\n       Done: 2K\n-----> Launching...\n       Released v3\n       \
          http://app.localhost:5080/ deployed to Slipway\n\nVerifying deploy... done.\n"
     );
     assert_eq!(build.status, BuildStatus::Succeeded);
