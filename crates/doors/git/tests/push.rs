@@ -190,7 +190,7 @@ async fn strangers_see_nothing() {
         (door.url("wrong-token-wrong-token-wrong-token", "app"), "Authentication failed"),
         (door.url(server::STRANGER, "app"), "not found"),
         (door.url(server::STRANGER, "none"), "not found"),
-        (door.url(server::TOKEN, "../app"), "not found"),
+        (door.url(server::TOKEN, "..%2fapp"), "not found"),
         (door.url(server::TOKEN, "APP"), "not found"),
     ] {
         let answer = work.git(&["ls-remote", &url]).await;

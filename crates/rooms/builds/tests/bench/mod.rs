@@ -1,7 +1,5 @@
 //! A platform's rooms around a build: the real store, jobs and releases, and the simulated engine.
 
-use std::path::Path;
-
 use blobs::{Blobs, Outputs};
 use builds::{Builds, Config, New};
 use loglines::{LogSink, Queue};
@@ -15,6 +13,7 @@ use work::{Jobs, Wakers};
 
 use crate::sim::Sim;
 
+#[allow(dead_code, reason = "not every test file uses every part of the bench")]
 pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) wakers: Wakers,
@@ -29,6 +28,7 @@ pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
 }
 
+#[allow(dead_code, reason = "not every test file uses every part of the bench")]
 impl Bench {
     pub(crate) async fn new(config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -157,9 +157,4 @@ pub(crate) fn lines(queue: &mut Queue) -> Vec<String> {
         lines.push(format!("{}[{}]: {}", line.source, line.dyno, line.text));
     }
     lines
-}
-
-#[allow(dead_code, reason = "not every test file looks into the folder")]
-pub(crate) fn files(folder: &Path) -> usize {
-    std::fs::read_dir(folder).unwrap().count()
 }

@@ -27,7 +27,8 @@ pub(crate) struct Inside {
     pub(crate) source: Vec<u8>,
     pub(crate) report: File,
     pub(crate) slug: File,
-    pub(crate) cache: File,
+    #[allow(dead_code, reason = "held open, as a runner holds it")]
+    cache: File,
     ring: Writer,
 }
 
@@ -87,7 +88,7 @@ impl Sim {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                serving.clone().serve(wire::Connection::new(stream).unwrap()).await;
+                tokio::spawn(serving.clone().serve(wire::Connection::new(stream).unwrap()));
             }
         });
         sim
