@@ -153,16 +153,20 @@ fn run_git(
 ) -> i32 {
     let repository = repositories.join(app.to_string());
     if !repository.exists() {
-        let made = Command::new("git").args(["init", "--quiet", "--bare"]).arg(&repository).status().unwrap();
+        let made = Command::new("git")
+            .args(["init", "--quiet", "--bare", "--initial-branch=main"])
+            .arg(&repository)
+            .status()
+            .unwrap();
         assert!(made.success());
     }
     let [stdin, stdout, stderr, hook @ ..] = fds else { panic!("git needs three descriptors") };
-    let stdio = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
+    let inherit = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
     // Bash puts the hook's pipes where the engine puts them.
     let mut script = "exec git \"$@\"".to_owned();
     for (fd, redirection) in hook.iter().zip(["3>&", "4<&"]) {
         rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).unwrap();
-        script.push_str(&format!(" {redirection}{}", fd.as_raw_fd()));
+        script = format!("{script} {redirection}{}", fd.as_raw_fd());
     }
     let (verb, mode) = match service {
         GitService::AdvertiseUpload => ("upload-pack", "--http-backend-info-refs"),
@@ -175,6 +179,6 @@ fn run_git(
     command.arg(format!("core.hooksPath={}", hooks.display())).args([verb, mode]).arg(&repository);
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
     command.env("HOME", "/nonexistent").envs(protocol.map(|protocol| ("GIT_PROTOCOL", protocol)));
-    let child = command.stdin(stdio(stdin)).stdout(stdio(stdout)).stderr(stdio(stderr)).spawn();
+    let child = command.stdin(inherit(stdin)).stdout(inherit(stdout)).stderr(inherit(stderr)).spawn();
     child.unwrap().wait().unwrap().code().unwrap_or(128)
 }

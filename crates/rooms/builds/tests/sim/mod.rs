@@ -23,6 +23,7 @@ use vocabulary::{AppId, Digest, DynoId, Timestamp};
 /// What a build's instance has in its hands.
 #[derive(Debug)]
 pub(crate) struct Inside {
+    #[allow(dead_code, reason = "not every test file looks at it")]
     pub(crate) request: BuildRequest,
     pub(crate) source: Vec<u8>,
     pub(crate) report: File,
@@ -161,7 +162,7 @@ impl Sim {
     ) -> Result<Reply, Refusal> {
         match request {
             Request::Start(spec) => {
-                self.start(*spec, fds, out);
+                self.start(&spec, fds, out);
                 Ok(Reply::Started(Started { address: Ipv4Addr::LOCALHOST }))
             }
             Request::Remove { id } => {
@@ -202,7 +203,7 @@ impl Sim {
         state.instances.values().map(status).collect()
     }
 
-    fn start(&self, spec: InstanceSpec, fds: Vec<OwnedFd>, out: &mpsc::UnboundedSender<(FromEngine, Vec<OwnedFd>)>) {
+    fn start(&self, spec: &InstanceSpec, fds: Vec<OwnedFd>, out: &mpsc::UnboundedSender<(FromEngine, Vec<OwnedFd>)>) {
         let ring = tempfile::tempfile_in("/dev/shm").unwrap();
         let writer = Writer::create(ring.try_clone().unwrap(), 1024 * 1024).unwrap();
         let mut fds = fds.into_iter().skip(1).map(File::from);
@@ -217,7 +218,7 @@ impl Sim {
             state.started.push((spec.clone(), Some(request.clone())));
             state.scripts.pop_front()
         };
-        let (sim, out) = (self.clone(), out.clone());
+        let (sim, out, id) = (self.clone(), out.clone(), spec.id);
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             source.read_to_end(&mut bytes).unwrap();
@@ -225,10 +226,10 @@ impl Sim {
             let exit = script.map_or(Exit { status: 1, out_of_memory: false }, |script| script(&mut inside));
             inside.ring.end().unwrap();
             drop(inside);
-            if let Some((_, state, _)) = sim.state.lock().unwrap().instances.get_mut(&spec.id) {
+            if let Some((_, state, _)) = sim.state.lock().unwrap().instances.get_mut(&id) {
                 *state = InstanceState::Exited(exit);
             }
-            drop(out.send((FromEngine::Event(Event::Exited { id: spec.id, exit }), vec![])));
+            drop(out.send((FromEngine::Event(Event::Exited { id, exit }), vec![])));
         });
     }
 
