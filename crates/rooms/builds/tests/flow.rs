@@ -56,12 +56,16 @@ fn runtime(name: &str, version: &str) -> Runtime {
 }
 
 fn compiled(inside: &mut Inside, runtimes: Vec<Runtime>) {
+    compiled_with(inside, runtimes, &["web"]);
+}
+
+fn compiled_with(inside: &mut Inside, runtimes: Vec<Runtime>, types: &[&str]) {
     inside.write_slug("app");
     inside.report(&BuildReport::Compiled(Compiled {
         language: "Node.js".to_owned(),
         buildpacks: vec!["heroku/nodejs".to_owned()],
         detected: vec!["heroku/nodejs".to_owned()],
-        process_types: BTreeMap::from([("web".to_owned(), "node x".to_owned())]),
+        process_types: types.iter().map(|name| ((*name).to_owned(), "node x".to_owned())).collect(),
         config_vars: BTreeMap::from([("FROM_RELEASE".to_owned(), "1".to_owned())]),
         runtimes,
         cache_written: false,
@@ -334,4 +338,46 @@ async fn a_buildpack_that_is_none_is_refused_before_anything_begins() {
     };
     assert!(matches!(bench.builds.start(&bench.app, &new).await, Err(builds::Error::Invalid(_))));
     assert!(store::builds::list(&bench.store, bench.app.id).await.unwrap().is_empty());
+}
+
+/// Stands for the release phase's job: what it prints, and how it ends.
+async fn release_phase(bench: &Bench, event: vocabulary::ReleaseEvent) {
+    let release = loop {
+        if let Some(release) = store::releases::pending(&bench.store).await.unwrap().pop() {
+            break release;
+        }
+        tokio::task::yield_now().await;
+    };
+    let mut output = bench.outputs.write(&release.id.to_string()).unwrap();
+    output.append(b"migrating\n");
+    let mut write = bench.store.write().await.unwrap();
+    store::releases::end(&mut write, release.id, event).await.unwrap();
+    write.commit().await.unwrap();
+    output.end();
+    bench.wakers.changes.tell();
+}
+
+#[tokio::test]
+async fn a_release_phase_is_followed_and_decides_the_release_but_not_the_build() {
+    for (event, expected) in [
+        (
+            vocabulary::ReleaseEvent::Fail,
+            "Waiting for release.... failed.\n !     Release command failed: v3 was not released; v2 stays the current \
+             release.\n",
+        ),
+        (vocabulary::ReleaseEvent::Succeed, "Waiting for release.... done.\n\nVerifying deploy... done.\n"),
+    ] {
+        let bench = Bench::new(Config::default()).await;
+        bench.sim.next(|inside| {
+            compiled_with(inside, vec![], &["web", "release"]);
+            DONE
+        });
+        let (_jobs, _boot) = (bench.run_jobs(), bench.boot(DynoState::Up));
+        let build = bench.start().await;
+        let ((output, build), ()) = tokio::join!(bench.watch(&build), release_phase(&bench, event));
+        assert_eq!(build.status, BuildStatus::Succeeded);
+        let declared = " !     Release command declared: this new release will not be available until the command succeeds.\n       Released v3\n";
+        assert!(output.contains(declared), "{output}");
+        assert!(output.ends_with(&format!("Running release command...\n\nmigrating\n{expected}")), "{output}");
+    }
 }
