@@ -26,7 +26,8 @@ pub(crate) fn released(version: impl std::fmt::Display, url: &str) -> String {
 /// A build that failed after its output said why, or with `reason` as why.
 pub(crate) fn rejected(language: Option<&str>, reason: Option<&str>) -> String {
     let why = reason.map(|reason| format!(" !     {}\n\n", capital(reason))).unwrap_or_default();
-    let compile = language.map(|name| format!(" !     Push rejected, failed to compile {name} app.\n\n")).unwrap_or_default();
+    let compile =
+        language.map(|name| format!(" !     Push rejected, failed to compile {name} app.\n\n")).unwrap_or_default();
     format!("{why}{compile} !     Push failed\n")
 }
 
