@@ -21,36 +21,36 @@ use vocabulary::{AppId, ProcessTypes, Secret, SlugId, Stack, Timestamp};
 static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::published);
 
 /// The API with two users.
-pub struct Api {
-    pub router: Router,
-    pub platform: api::Platform,
-    pub store: Store,
-    pub sink: LogSink,
-    pub owner: User,
-    pub other: User,
+pub(crate) struct Api {
+    pub(crate) router: Router,
+    pub(crate) platform: api::Platform,
+    pub(crate) store: Store,
+    pub(crate) sink: LogSink,
+    pub(crate) owner: User,
+    pub(crate) other: User,
     /// Repositories that were removed.
-    pub removed: Arc<Mutex<Vec<AppId>>>,
+    pub(crate) removed: Arc<Mutex<Vec<AppId>>>,
     folder: tempfile::TempDir,
 }
 
 /// Somebody who can sign in.
-pub struct User {
-    pub email: &'static str,
-    pub password: Secret,
-    pub token: Secret,
+pub(crate) struct User {
+    pub(crate) email: &'static str,
+    pub(crate) password: Secret,
+    pub(crate) token: Secret,
 }
 
 /// An answer, checked against the schema.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub json: Value,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) json: Value,
+    pub(crate) text: String,
 }
 
 impl Api {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = store::seal::SealKey::generate();
         let store = Store::open(&folder.path().join("slipway.db"), key).await.unwrap();
@@ -64,22 +64,22 @@ impl Api {
     }
 
     /// A request of the owner's with a JSON body, or with none if it is null.
-    pub async fn owner(&self, method: Method, path: &str, body: Value) -> Answer {
+    pub(crate) async fn owner(&self, method: Method, path: &str, body: Value) -> Answer {
         self.send(request(method, path, Some(&self.owner.token)), body).await
     }
 
     /// As [`Api::owner`], by GET.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.owner(Method::GET, path, Value::Null).await
     }
 
     /// A request as it stands.
-    pub async fn send(&self, request: http::request::Builder, body: Value) -> Answer {
+    pub(crate) async fn send(&self, request: http::request::Builder, body: Value) -> Answer {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         self.send_raw(request.body(body).unwrap()).await
     }
 
-    pub async fn send_raw(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send_raw(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -91,14 +91,14 @@ impl Api {
     }
 
     /// A new app of the owner's.
-    pub async fn app(&self, name: &str) -> Value {
+    pub(crate) async fn app(&self, name: &str) -> Value {
         let made = self.owner(Method::POST, "/apps", serde_json::json!({ "name": name })).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
         made.json
     }
 
     /// A release of an app, with a slug of these process types.
-    pub async fn deploy(&self, name: &str, procfile: &str) {
+    pub(crate) async fn deploy(&self, name: &str, procfile: &str) {
         let app = store::apps::by_name(&self.store, &name.parse().unwrap()).await.unwrap().unwrap();
         let slug = store::slugs::Slug {
             id: SlugId::new(),
@@ -118,21 +118,21 @@ impl Api {
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.json["id"].as_str().unwrap_or_default()
     }
 
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         self.json["message"].as_str().unwrap_or_default()
     }
 }
 
 /// A request with a token or without.
-pub fn request(method: Method, path: &str, token: Option<&Secret>) -> http::request::Builder {
+pub(crate) fn request(method: Method, path: &str, token: Option<&Secret>) -> http::request::Builder {
     let request = Request::builder().method(method).uri(path).header("host", "api.example:5080");
     match token {
         Some(token) => request.header(AUTHORIZATION, format!("Bearer {}", token.reveal())),
@@ -140,12 +140,12 @@ pub fn request(method: Method, path: &str, token: Option<&Secret>) -> http::requ
     }
 }
 
-pub fn basic(user: &str, password: &str) -> String {
+pub(crate) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
 /// The path of an address.
-pub fn path(url: &Value) -> String {
+pub(crate) fn path(url: &Value) -> String {
     let url = url.as_str().unwrap();
     url.strip_prefix("http://api.example:5080").unwrap_or_else(|| panic!("{url}")).to_owned()
 }
