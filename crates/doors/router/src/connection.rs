@@ -165,7 +165,8 @@ impl Connection {
     /// How this connection's answer to a request is written.
     pub(crate) fn answer<'r>(&self, head: &'r Head, idle: Duration) -> Answer<'r> {
         let keep_alive = head.keep_alive && !self.worker.is_closing() && !self.is_surplus;
-        Answer { stream: self.stream.clone(), method: &head.method, version: head.version, keep_alive, idle }
+        let (stream, worker) = (self.stream.clone(), Rc::clone(&self.worker));
+        Answer { stream, worker, method: &head.method, version: head.version, keep_alive, idle }
     }
 
     /// Answers a request with a page and without reading its body.
@@ -180,8 +181,8 @@ impl Connection {
     async fn refuse(&mut self, refusal: Refusal) -> Next {
         tracing::debug!(%refusal, client = %self.client, "refused a request");
         let (method, version) = (http::Method::GET, http::Version::HTTP_11);
-        let stream = self.stream.clone();
-        let answer = Answer { stream, method: &method, version, keep_alive: false, idle: REFUSAL };
+        let (stream, worker) = (self.stream.clone(), Rc::clone(&self.worker));
+        let answer = Answer { stream, worker, method: &method, version, keep_alive: false, idle: REFUSAL };
         let written: Result<(), Event> = answer.page(pages::refused(refusal.status())).await;
         if written.is_ok() { Next::Close } else { Next::Cut }
     }
