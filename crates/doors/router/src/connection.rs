@@ -62,12 +62,19 @@ pub(crate) enum Next {
     Close,
     /// It is cut.
     Cut,
+    /// It is reset, as a clean end would look like the end of the answer.
+    Reset,
 }
 
 impl Next {
     /// After an answer that was written whole.
     pub(crate) fn after(reusable: bool) -> Self {
         if reusable { Self::Reuse } else { Self::Close }
+    }
+
+    /// In the middle of an answer. HTTP/1.0 has no chunks, so that its answers may end with the connection.
+    pub(crate) fn cut(version: http::Version) -> Self {
+        if version == http::Version::HTTP_10 { Self::Reset } else { Self::Cut }
     }
 }
 
@@ -85,6 +92,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, is_surplus: boo
             Next::Reuse if !connection.is_surplus => idle = connection.worker.timeouts.keep_alive,
             Next::Reuse | Next::Close => return connection.close().await,
             Next::Cut => return,
+            Next::Reset => return connection.stream.reset_on_close(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The router through its sockets: what a client, a dyno and control see of it.
 
-#![allow(clippy::string_slice, reason = "the texts cut here are ASCII of the tests' own")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail as the test does")]
 
 mod bodies;
 mod codes;

@@ -65,7 +65,7 @@ async fn changes_under_load_lose_nothing() {
     });
     while !load.is_finished() {
         next.version += 1;
-        next.apps[0].web = Web::Up(vec![if next.version % 2 == 0 { two.clone() } else { one.clone() }]);
+        next.apps[0].web = Web::Up(vec![if next.version.is_multiple_of(2) { two.clone() } else { one.clone() }]);
         assert!(matches!(house.control.publish(next.clone()).await, FromRouter::Acknowledge { .. }));
     }
     load.await.unwrap();
