@@ -172,7 +172,8 @@ impl Sent<'_> {
 
     fn progress(&self, tries: usize, acted: bool) -> Progress {
         let acted = acted || self.inlet.has_begun();
-        Progress { tries, acted, answering: self.trace.status.get().is_some() }
+        let sending = self.inlet.has_begun() && !self.inlet.is_complete();
+        Progress { tries, acted, sending, answering: self.trace.status.get().is_some() }
     }
 
     /// The app once it has a web dyno; waits while it boots.
