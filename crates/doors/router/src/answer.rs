@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,12 +18,15 @@ use crate::outcome::Event;
 use crate::pages::Page;
 use crate::stream::{Client, Shared, Unwritten};
 use crate::trace::Trace;
+use crate::worker::Worker;
 
 /// To whom, and how.
 #[derive(Debug)]
 pub(crate) struct Answer<'r> {
     /// The client's connection.
     pub(crate) stream: Shared<Client>,
+    /// Who serves it.
+    pub(crate) worker: Rc<Worker>,
     /// The method of its request.
     pub(crate) method: &'r Method,
     /// The version of its request.
@@ -48,7 +52,7 @@ impl Answer<'_> {
         let (mut parts, body) = answer.into_parts();
         let said = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let sending = framing::sending(self.method, self.version, parts.status, body.size_hint().exact(), said);
-        let keep_alive = self.keep_alive && sending != Sending::UntilClose;
+        let keep_alive = self.keep_alive && sending != Sending::UntilClose && !self.worker.is_closing();
         forward::strip(&mut parts.headers);
         forward::sign(&mut parts.headers);
         let head = self.head(parts.status, parts.headers, sending, keep_alive);

@@ -62,24 +62,11 @@ async fn exchange(
     asked: &Asked,
     trace: &Trace,
 ) -> (Next, Option<Code>) {
-    let worker = connection.worker.clone();
-    let idle = worker.timeouts.idle;
-    let stream = connection.stream.clone();
     let inlet = Inlet::new(head.framing);
-    let mut answer = connection.answer(head, idle);
+    let mut answer = connection.answer(head, connection.worker.timeouts.idle);
     let passed = match refused(connection, head, app) {
         Some(code) => Err(Verdict::Answer(code)),
-        None => {
-            let sent = Sent { worker: &worker, app: app.id, head, inlet: &inlet, trace, port: connection.port, asked };
-            let expects = head.expect == Expect::Continue;
-            let upload =
-                Upload { stream: &stream, buffer: &mut connection.buffer, framing: head.framing, expects, idle };
-            tokio::select! {
-                biased;
-                passed = sent.pass(&answer) => passed,
-                event = upload.run(&inlet) => Err(outcome::judge(event, sent.progress(outcome::DYNOS_TRIED, true))),
-            }
-        }
+        None => both_ways(connection, &inlet, &answer, head, app, asked, trace).await,
     };
     match passed {
         Ok(Passed::Answered { reusable }) => (Next::after(reusable && inlet.is_complete()), None),
@@ -87,7 +74,7 @@ async fn exchange(
             let code = through(connection, dyno, in_flight, trace).await;
             (Next::Close, code)
         }
-        Err(Verdict::Cut(code)) => (Next::Cut, Some(code)),
+        Err(Verdict::Cut(code)) => (Next::cut(head.version), Some(code)),
         Err(Verdict::Retry) => (Next::Cut, Some(Code::H99)),
         Err(Verdict::Answer(code)) => {
             answer.keep_alive &= inlet.is_complete() && code != Code::H22;
@@ -95,6 +82,32 @@ async fn exchange(
             let written = answer.page(pages::of_code(code)).await;
             (Next::after(answer.keep_alive && written.is_ok()), Some(code))
         }
+    }
+}
+
+/// Passes the request on and the answer back, side by side with the client's half of it.
+async fn both_ways(
+    connection: &mut Connection,
+    inlet: &Inlet,
+    answer: &Answer<'_>,
+    head: &Head,
+    app: &App,
+    asked: &Asked,
+    trace: &Trace,
+) -> Result<Passed, Verdict> {
+    let worker = connection.worker.clone();
+    let sent = Sent { worker: &worker, app: app.id, head, inlet, trace, port: connection.port, asked };
+    let upload = Upload {
+        stream: &answer.stream,
+        buffer: &mut connection.buffer,
+        framing: head.framing,
+        expects: head.expect == Expect::Continue,
+        idle: answer.idle,
+    };
+    tokio::select! {
+        biased;
+        passed = sent.pass(answer) => passed,
+        event = upload.run(inlet) => Err(outcome::judge(event, sent.progress(outcome::DYNOS_TRIED, true))),
     }
 }
 
@@ -133,7 +146,7 @@ impl Sent<'_> {
     async fn pass(&self, answer: &Answer<'_>) -> Result<Passed, Verdict> {
         let mut tried: Vec<DynoId> = Vec::new();
         let mut failed = None;
-        let mut tries = 0;
+        let mut count = 0;
         loop {
             let app = self.up().await.map_err(Verdict::Answer)?;
             let Some(dyno) = self.choose(&app, &tried) else {
@@ -141,12 +154,12 @@ impl Sent<'_> {
             };
             // A dyno that left meanwhile is in the next table no more.
             let Some(in_flight) = dyno.load.enter() else { continue };
-            tries += 1;
+            count += 1;
             let (event, acted) = match self.attempt(&dyno, in_flight, failed.is_none(), answer).await {
                 Ok(passed) => return Ok(passed),
                 Err(failure) => failure,
             };
-            match outcome::judge(event, self.progress(tries, acted)) {
+            match outcome::judge(event, self.progress(count, acted)) {
                 Verdict::Retry => failed = Some(event),
                 verdict => return Err(verdict),
             }
@@ -159,7 +172,8 @@ impl Sent<'_> {
 
     fn progress(&self, tries: usize, acted: bool) -> Progress {
         let acted = acted || self.inlet.has_begun();
-        Progress { tries, acted, answering: self.trace.status.get().is_some() }
+        let sending = self.inlet.has_begun() && !self.inlet.is_complete();
+        Progress { tries, acted, sending, answering: self.trace.status.get().is_some() }
     }
 
     /// The app once it has a web dyno; waits while it boots.

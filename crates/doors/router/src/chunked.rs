@@ -80,11 +80,10 @@ impl Chunked {
 /// The state after one byte that is not data.
 fn step(state: State, byte: u8) -> Result<State, Refusal> {
     Ok(match (state, byte) {
-        (State::Size { digits: 1.., size }, b'\r') => State::SizeEnd { size },
+        (State::Size { digits: 1.., size } | State::Extension { size, .. }, b'\r') => State::SizeEnd { size },
         (State::Size { digits: 1.., size }, b';' | b' ' | b'\t') => State::Extension { size, length: 1 },
         (State::Size { digits: 0..DIGITS, .. }, byte) if byte.is_ascii_hexdigit() => add_digit(state, byte),
         (State::Size { .. }, _) => return Err(Refusal::Malformed("a chunk size that is none")),
-        (State::Extension { size, .. }, b'\r') => State::SizeEnd { size },
         (State::Extension { size, length }, b'\t' | b' '..=b'~' | 0x80..) if length < CHUNK_LINE => {
             State::Extension { size, length: length + 1 }
         }

@@ -19,7 +19,7 @@ pub(crate) enum Code {
     H15,
     /// The answer is no HTTP.
     H17,
-    /// The dyno closed the connection in the middle of the answer.
+    /// The dyno closed the connection in the middle of the answer, or of the request's body.
     H18,
     /// The dyno did not take the connection in 5 s.
     H19,

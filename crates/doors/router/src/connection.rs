@@ -62,12 +62,19 @@ pub(crate) enum Next {
     Close,
     /// It is cut.
     Cut,
+    /// It is reset, as a clean end would look like the end of the answer.
+    Reset,
 }
 
 impl Next {
     /// After an answer that was written whole.
     pub(crate) fn after(reusable: bool) -> Self {
         if reusable { Self::Reuse } else { Self::Close }
+    }
+
+    /// In the middle of an answer. HTTP/1.0 has no chunks, so that its answers may end with the connection.
+    pub(crate) fn cut(version: http::Version) -> Self {
+        if version == http::Version::HTTP_10 { Self::Reset } else { Self::Cut }
     }
 }
 
@@ -85,6 +92,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, is_surplus: boo
             Next::Reuse if !connection.is_surplus => idle = connection.worker.timeouts.keep_alive,
             Next::Reuse | Next::Close => return connection.close().await,
             Next::Cut => return,
+            Next::Reset => return connection.stream.reset_on_close(),
         }
     }
 }
@@ -165,7 +173,8 @@ impl Connection {
     /// How this connection's answer to a request is written.
     pub(crate) fn answer<'r>(&self, head: &'r Head, idle: Duration) -> Answer<'r> {
         let keep_alive = head.keep_alive && !self.worker.is_closing() && !self.is_surplus;
-        Answer { stream: self.stream.clone(), method: &head.method, version: head.version, keep_alive, idle }
+        let (stream, worker) = (self.stream.clone(), Rc::clone(&self.worker));
+        Answer { stream, worker, method: &head.method, version: head.version, keep_alive, idle }
     }
 
     /// Answers a request with a page and without reading its body.
@@ -180,8 +189,8 @@ impl Connection {
     async fn refuse(&mut self, refusal: Refusal) -> Next {
         tracing::debug!(%refusal, client = %self.client, "refused a request");
         let (method, version) = (http::Method::GET, http::Version::HTTP_11);
-        let stream = self.stream.clone();
-        let answer = Answer { stream, method: &method, version, keep_alive: false, idle: REFUSAL };
+        let (stream, worker) = (self.stream.clone(), Rc::clone(&self.worker));
+        let answer = Answer { stream, worker, method: &method, version, keep_alive: false, idle: REFUSAL };
         let written: Result<(), Event> = answer.page(pages::refused(refusal.status())).await;
         if written.is_ok() { Next::Close } else { Next::Cut }
     }

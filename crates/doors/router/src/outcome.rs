@@ -85,6 +85,8 @@ pub(crate) struct Progress {
     /// Whether the dyno could already have acted on it: some of it was sent on a connection made for it, or what was
     /// sent may not be repeated.
     pub(crate) acted: bool,
+    /// Whether its body is on its way, begun and not complete.
+    pub(crate) sending: bool,
     /// Whether the answer's head reached the client.
     pub(crate) answering: bool,
 }
@@ -108,10 +110,10 @@ pub(crate) fn judge(event: Event, progress: Progress) -> Verdict {
         Event::ConnectTimedOut | Event::ConnectRefused if progress.tries < DYNOS_TRIED => return Verdict::Retry,
         Event::ConnectTimedOut => Code::H19,
         Event::ConnectRefused => Code::H21,
-        Event::DynoClosed if progress.answering => Code::H18,
+        Event::DynoClosed | Event::Unparsable if progress.answering => Code::H18,
+        Event::DynoClosed if progress.sending => Code::H18,
         Event::DynoClosed if !progress.acted && progress.tries < DYNOS_TRIED => return Verdict::Retry,
         Event::DynoClosed => Code::H13,
-        Event::Unparsable if progress.answering => Code::H18,
         Event::Unparsable => Code::H17,
         Event::HeadTooLarge => Code::H25,
         Event::DynoSilent if progress.answering => Code::H15,
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn before_the_answer_the_client_gets_a_page() {
-        let progress = Progress { tries: 1, acted: true, answering: false };
+        let progress = Progress { tries: 1, acted: true, ..Progress::default() };
+        assert_eq!(judge(Event::DynoClosed, Progress { sending: true, ..progress }), Verdict::Answer(Code::H18));
         for (event, code) in [
             (Event::BootTimedOut, Code::H20),
             (Event::DynoSilent, Code::H12),
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn in_the_answer_the_connection_is_cut() {
-        let progress = Progress { tries: 1, acted: true, answering: true };
+        let progress = Progress { tries: 1, acted: true, answering: true, ..Progress::default() };
         for (event, code) in [
             (Event::DynoClosed, Code::H18),
             (Event::Unparsable, Code::H18),

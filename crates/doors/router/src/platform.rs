@@ -60,7 +60,7 @@ pub(crate) async fn serve(connection: &mut Connection, head: Head) -> Next {
     match ended {
         Ended::Answered { reusable } => Next::after(reusable && inlet.is_complete()),
         Ended::Switched(control) => through(connection, control, &trace).await,
-        Ended::Broken => Next::Cut,
+        Ended::Broken => Next::cut(head.version),
         Ended::Away => {
             answer.keep_alive &= inlet.is_complete();
             let written = unavailable(&answer).await;

@@ -91,6 +91,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     }
 }
 
+impl Shared<Client> {
+    /// Makes the end of the connection a reset.
+    pub(crate) fn reset_on_close(&self) {
+        let client = self.0.borrow();
+        let socket = match &*client {
+            Client::Plain(stream) => stream,
+            Client::Tls(stream) => stream.get_ref().0,
+        };
+        if let Err(error) = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO)) {
+            tracing::warn!(%error, "cannot reset a connection");
+        }
+    }
+}
+
 /// A client's connection, plain or through TLS.
 #[derive(Debug)]
 pub(crate) enum Client {

@@ -86,10 +86,14 @@ impl Upstream {
 
     /// Sends a request and waits for the head of its answer.
     pub(crate) async fn send(&mut self, request: Request<Outlet>) -> Result<Response<Incoming>, Unanswered> {
-        self.sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
+        let sent = self.sender.try_send_request(request).await;
+        let answer = sent.map_err(|mut error| match error.take_message() {
             Some(_) => Unanswered::NotSent,
             None => reason(error.error()),
-        })
+        })?;
+        // hyper stops reading near the limit, not at it.
+        let size: usize = answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if size > ANSWER_HEAD { Err(Unanswered::TooLarge) } else { Ok(answer) }
     }
 
     /// Whether another request can be sent.
