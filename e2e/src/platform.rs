@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -31,6 +32,8 @@ impl Platform {
     pub fn start() -> Result<Self, Failure> {
         let cli = crate::client::install_cli()?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
+        // The platform's users pass through it to their own folders.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let outside = Outside::start(folder.path())?;
         let supervisor = up(folder.path(), address, &outside)?;
