@@ -214,6 +214,20 @@ impl Fixture {
     }
 }
 
+impl Fixture {
+    /// Takes the resolver's address, which carries the install's name, off the loopback link.
+    fn forget_resolver(&self) {
+        let addresses = Command::new("ip").args(["-o", "addr", "show", "dev", "lo"]).output().unwrap().stdout;
+        let label = format!("lo:{}", self.install);
+        let addresses = String::from_utf8(addresses).unwrap();
+        let own =
+            addresses.lines().filter(|line| line.split_whitespace().any(|word| word.trim_end_matches('\\') == label));
+        for address in own.filter_map(|line| line.split_whitespace().nth(3)) {
+            Command::new("ip").args(["addr", "del", address, "dev", "lo"]).output().ok();
+        }
+    }
+}
+
 impl Drop for Fixture {
     fn drop(&mut self) {
         self.stop_engine();
@@ -226,13 +240,20 @@ impl Drop for Fixture {
                 }
             }
         }
-        std::thread::sleep(Duration::from_millis(50));
-        for top in glob_cgroups(&self.install) {
-            for group in entries(&top).into_iter().filter(|path| path.is_dir()) {
-                std::fs::remove_dir(group).ok();
+        // A killed process leaves its group a moment later.
+        for _ in 0..200 {
+            for top in glob_cgroups(&self.install) {
+                for group in entries(&top).into_iter().filter(|path| path.is_dir()) {
+                    std::fs::remove_dir(group).ok();
+                }
+                std::fs::remove_dir(top).ok();
             }
-            std::fs::remove_dir(top).ok();
+            if glob_cgroups(&self.install).is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
+        self.forget_resolver();
         std::fs::remove_dir_all(format!("/run/slipway-{}", self.install)).ok();
         let mounts = self.folder.path().join("mounts");
         for mount in entries(&mounts) {

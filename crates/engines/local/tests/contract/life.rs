@@ -89,7 +89,7 @@ async fn stop_reaches_every_process_and_waits_for_the_grace() {
     let polite = "trap 'echo bye; exit 0' TERM; (trap 'echo child; exit' TERM; echo up; sleep 600 & wait) & wait; wait";
     let id = fixture.start(polite).await;
     assert_eq!(fixture.first_line(id).await, "up");
-    fixture.engine.stop(id, Duration::from_secs(60)).await.unwrap();
+    fixture.engine.stop(id, Duration::from_mins(1)).await.unwrap();
     assert_eq!(fixture.exit(id).await.status, 0);
     let lines: Vec<String> = fixture.output(id).await.into_iter().map(|(_, text)| text).collect();
     assert!(lines.contains(&"bye".to_owned()) && lines.contains(&"child".to_owned()), "{lines:?}");
