@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rcgen::{
@@ -67,7 +67,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = CertifiedIssuer::self_signed(params, key)?.pem();
         // The certificate first: a key without one would be read as broken.
-        fs::write(certificate_file, &certificate)?;
+        publish(certificate_file, &certificate)?;
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(key_file)?;
         file.write_all(key_text.as_bytes())?;
         file.sync_all()?;
@@ -77,7 +77,7 @@ impl Authority {
     fn write_bundle(&self, bundle: &Path, host: &Path) -> io::Result<()> {
         // A host without a bundle trusts nobody else; then ours stands alone.
         let host = fs::read_to_string(host).unwrap_or_default();
-        fs::write(bundle, format!("{}\n{}", self.certificate.trim_end(), host))
+        publish(bundle, &format!("{}\n{}", self.certificate.trim_end(), host))
     }
 
     /// A leaf for the platform's hosts and addresses; the router shows it to whoever names no other host.
@@ -101,4 +101,10 @@ impl Authority {
         let chain = format!("{certificate}{}", self.certificate);
         Ok(Leaf { names, chain, key: Secret::new(key.serialize_pem()) })
     }
+}
+
+/// Writes a file that everybody may read, whatever the umask says.
+fn publish(path: &Path, text: &str) -> io::Result<()> {
+    fs::write(path, text)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }

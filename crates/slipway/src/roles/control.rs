@@ -38,6 +38,8 @@ const JOBS: usize = 4;
 /// Serves until the process ends.
 pub(super) fn run(mut inheritance: Inheritance, settings: &Settings, layout: &Layout) -> Result<(), Error> {
     inheritance.follow_supervisor()?;
+    // The data folder is passable for git's and the packer's users: nothing of ours in it may be readable for them.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(doing("start a runtime"))?;
     runtime.block_on(serve(inheritance, settings, layout))
 }

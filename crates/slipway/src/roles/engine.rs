@@ -48,7 +48,8 @@ fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> 
         instances: InstancesConfig {
             install: layout.install.clone(),
             data: layout.data.clone(),
-            run: layout.run(),
+            // A folder of its own, which it closes to all others; short, as socket paths hold 107 bytes.
+            run: layout.in_run("i"),
             first_id: first_id(slot),
             ranges: IDS.1,
             shim: beside("slipway-shim"),
