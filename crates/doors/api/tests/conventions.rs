@@ -1,0 +1,127 @@
+//! What holds for every endpoint: ids, versions, errors, pages, tags, limits.
+
+mod support;
+
+use axum::body::Body;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use support::{Api, basic, request};
+
+#[tokio::test]
+async fn whatever_goes_wrong_is_json_with_id_and_message() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let raw =
+        |body: &'static str| request(Method::POST, "/apps", Some(&api.owner.token)).body(Body::from(body)).unwrap();
+    assert_eq!(api.send_raw(raw("{")).await.id(), "bad_request");
+    assert_eq!(api.send_raw(raw("{\"name\": 1}")).await.id(), "invalid_params");
+    let long = api.owner(Method::POST, "/apps", json!({"name": "x".repeat(2 << 20)})).await;
+    assert_eq!((long.status, long.id()), (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"));
+    assert_eq!(api.get("/nonsense").await.id(), "not_found");
+    let unbuilt = api.owner(Method::POST, "/apps/sushi/dynos", json!({"command": "bash"})).await;
+    assert_eq!((unbuilt.status, unbuilt.id()), (StatusCode::NOT_IMPLEMENTED, "not_implemented"));
+    assert!(unbuilt.message().contains("Dyno - Create"), "{}", unbuilt.message());
+    assert_eq!(api.owner(Method::PUT, "/account", Value::Null).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(api.owner(Method::DELETE, "/regions", Value::Null).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let missing = api.get("/apps/maki").await;
+    assert_eq!((missing.message(), &missing.json["resource"]), ("Couldn't find that app.", &json!("app")));
+}
+
+#[tokio::test]
+async fn only_version_3_in_any_variant() {
+    let api = Api::start().await;
+    for (accept, status) in [
+        ("application/vnd.heroku+json; version=3.sdk", StatusCode::OK),
+        ("application/json", StatusCode::OK),
+        ("application/vnd.heroku+json; version=2", StatusCode::NOT_ACCEPTABLE),
+    ] {
+        let asked = request(Method::GET, "/account", Some(&api.owner.token)).header("accept", accept);
+        assert_eq!(api.send(asked, Value::Null).await.status, status, "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_known_is_not_sent_again_and_head_mirrors_get() {
+    let api = Api::start().await;
+    let first = api.get("/account").await;
+    let tag = first.header("etag").unwrap();
+    let again = request(Method::GET, "/account", Some(&api.owner.token)).header("if-none-match", tag);
+    let again = api.send(again, Value::Null).await;
+    assert_eq!((again.status, again.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    let head = api.owner(Method::HEAD, "/account", Value::Null).await;
+    assert_eq!((head.status, head.header("etag"), head.text.as_str()), (StatusCode::OK, Some(tag), ""));
+    assert_ne!(first.header("request-id"), again.header("request-id"));
+}
+
+#[tokio::test]
+async fn a_preflight_needs_no_token() {
+    let api = Api::start().await;
+    let preflight = api.send(request(Method::OPTIONS, "/apps", None), Value::Null).await;
+    assert_eq!(preflight.status, StatusCode::NO_CONTENT);
+    assert_eq!(preflight.header("access-control-allow-origin"), Some("*"));
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let api = Api::start().await;
+    for name in ["maki", "nigiri", "sushi"] {
+        api.app(name).await;
+    }
+    let page = async |range: &str| {
+        let asked = request(Method::GET, "/apps", Some(&api.owner.token)).header("range", range);
+        api.send(asked, Value::Null).await
+    };
+    let names = |page: &Value| page.as_array().unwrap().iter().map(|app| app["name"].clone()).collect::<Vec<_>>();
+    let first = page("name ..; max=2, order=desc").await;
+    assert_eq!(
+        (first.status, names(&first.json)),
+        (StatusCode::PARTIAL_CONTENT, vec![json!("sushi"), json!("nigiri")])
+    );
+    let last = page(first.header("next-range").unwrap()).await;
+    assert_eq!((last.status, names(&last.json)), (StatusCode::OK, vec![json!("maki")]));
+    assert_eq!(last.header("next-range"), None);
+    assert_eq!(last.header("accept-ranges"), Some("id, name, updated_at"));
+    let wrong = page("colour ..").await;
+    assert_eq!((wrong.status, wrong.id()), (StatusCode::RANGE_NOT_SATISFIABLE, "requested_range_not_satisfiable"));
+}
+
+#[tokio::test]
+async fn requests_are_counted_and_asking_for_the_count_is_free() {
+    let api = Api::start().await;
+    assert_eq!(api.get("/account").await.header("ratelimit-remaining"), Some("4499"));
+    assert_eq!(api.get("/account/rate-limits").await.json, json!({"remaining": 4499}));
+    // Some come back while this loop takes them.
+    let mut left = 4499;
+    while left > 0 {
+        let answer = api.get("/account/features").await;
+        left = answer.header("ratelimit-remaining").unwrap().parse().unwrap();
+    }
+    let over = api.get("/account").await;
+    assert_eq!((over.status, over.id()), (StatusCode::TOO_MANY_REQUESTS, "rate_limit"));
+}
+
+#[tokio::test]
+async fn email_and_password_make_a_token_and_nothing_else() {
+    let api = Api::start().await;
+    let password = api.owner.password.reveal();
+    let with = |method: Method, path: &str, header: String| request(method, path, None).header("authorization", header);
+    let body = json!({"description": "login", "scope": ["global"], "expires_in": 2_592_000});
+    let login = with(Method::POST, "/oauth/authorizations", basic(api.owner.email, password));
+    let made = api.send(login, body.clone()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let token = made.json["access_token"]["token"].as_str().unwrap().to_owned();
+    for header in [basic("", &token), basic("heroku", &token), basic(api.owner.email, &token)] {
+        assert_eq!(api.send(with(Method::GET, "/account", header), Value::Null).await.status, StatusCode::OK);
+    }
+    let wrong = with(Method::POST, "/oauth/authorizations", basic(api.owner.email, "wrong"));
+    assert_eq!(api.send(wrong, body).await.status, StatusCode::UNAUTHORIZED);
+    let elsewhere = with(Method::GET, "/account", basic(api.owner.email, password));
+    assert_eq!(api.send(elsewhere, Value::Null).await.status, StatusCode::UNAUTHORIZED);
+    let listed = api.get("/oauth/authorizations").await;
+    assert!(!listed.text.contains(&token));
+    let id = made.json["id"].as_str().unwrap();
+    let gone = api.owner(Method::DELETE, &format!("/oauth/authorizations/{id}"), Value::Null).await;
+    assert_eq!(gone.status, StatusCode::OK);
+    let late = with(Method::GET, "/account", basic("", &token));
+    assert_eq!(api.send(late, Value::Null).await.status, StatusCode::UNAUTHORIZED);
+}

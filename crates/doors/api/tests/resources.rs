@@ -1,0 +1,157 @@
+//! The resources, from an app's making to its end.
+
+mod support;
+
+use http::{Method, StatusCode};
+use loglines::{LogLine, Source};
+use serde_json::{Value, json};
+use support::{Api, path, request};
+
+#[tokio::test]
+async fn an_app_is_made_renamed_and_destroyed() {
+    let api = Api::start().await;
+    let made = api.app("sushi").await;
+    assert_eq!(made["web_url"], "http://sushi.apps.example:5080/");
+    assert_eq!(made["git_url"], "https://api.example:5080/sushi.git");
+    let again = api.owner(Method::POST, "/apps", json!({"name": "sushi"})).await;
+    assert_eq!((again.status, again.message()), (StatusCode::UNPROCESSABLE_ENTITY, "Name sushi is already taken"));
+    let generated = api.owner(Method::POST, "/apps", json!({})).await;
+    assert_eq!(generated.json["name"].as_str().unwrap().split('-').count(), 3);
+    let bad = api.owner(Method::POST, "/apps", json!({"name": "Sushi"})).await;
+    assert_eq!((bad.status, bad.id()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"));
+    let change = json!({"name": "maki", "maintenance": true, "build_stack": "heroku-22"});
+    let changed = api.owner(Method::PATCH, "/apps/sushi", change).await;
+    assert_eq!((&changed.json["name"], &changed.json["maintenance"]), (&json!("maki"), &json!(true)));
+    assert_eq!(changed.json["build_stack"]["name"], "heroku-22");
+    assert_eq!(api.get("/apps/maki/domains").await.json[0]["hostname"], "maki.apps.example");
+    assert_eq!(api.owner(Method::DELETE, "/apps/maki", Value::Null).await.status, StatusCode::OK);
+    assert_eq!(api.get("/apps/maki").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(api.removed.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn config_vars_make_releases() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let set = api.owner(Method::PATCH, "/apps/sushi/config-vars", json!({"A": "1", "B": "2"})).await;
+    assert_eq!(set.json, json!({"A": "1", "B": "2"}));
+    let unset = api.owner(Method::PATCH, "/apps/sushi/config-vars", json!({"A": null})).await;
+    assert_eq!(unset.json, json!({"B": "2"}));
+    let bad = api.owner(Method::PATCH, "/apps/sushi/config-vars", json!({"1A": "x"})).await;
+    assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let newest = request(Method::GET, "/apps/sushi/releases", Some(&api.owner.token))
+        .header("range", "version ..; order=desc,max=1");
+    let newest = api.send(newest, Value::Null).await;
+    assert_eq!(newest.json[0]["version"], 4);
+    assert_eq!(newest.json[0]["description"], "Remove A config vars");
+    assert_eq!(api.get("/apps/sushi/releases/3/config-vars").await.json, json!({"A": "1", "B": "2"}));
+    assert_eq!(api.get("/apps/sushi/releases/1").await.json["description"], "Initial release");
+}
+
+#[tokio::test]
+async fn a_deployed_app_is_scaled_and_rolled_back() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    api.deploy("sushi", "web: node index.js\nworker: node worker.js\n").await;
+    let updates = json!({"updates": [{"type": "web", "quantity": "+1"}, {"type": "worker", "quantity": 1, "size": "standard-2x"}]});
+    let scaled = api.owner(Method::PATCH, "/apps/sushi/formation", updates).await;
+    assert_eq!(scaled.status, StatusCode::OK, "{}", scaled.text);
+    let formation = api.get("/apps/sushi/formation").await.json;
+    let quantities: Vec<_> =
+        formation.as_array().unwrap().iter().map(|entry| (&entry["type"], &entry["quantity"])).collect();
+    assert_eq!(quantities, [(&json!("web"), &json!(2)), (&json!("worker"), &json!(1))]);
+    let one = api.owner(Method::PATCH, "/apps/sushi/formation/web", json!({"dyno_size": {"name": "Basic"}})).await;
+    assert_eq!((&one.json["size"], &one.json["quantity"]), (&json!("Basic"), &json!(2)));
+    let unknown = api.owner(Method::PATCH, "/apps/sushi/formation", json!({"updates": [{"type": "clock"}]})).await;
+    assert_eq!((unknown.status, unknown.message()), (StatusCode::NOT_FOUND, "Couldn't find that process type."));
+    assert_eq!(api.owner(Method::DELETE, "/apps/sushi/dynos", Value::Null).await.status, StatusCode::ACCEPTED);
+    api.owner(Method::PATCH, "/apps/sushi/config-vars", json!({"A": "1"})).await;
+    let back = api.owner(Method::POST, "/apps/sushi/releases", json!({"release": "3"})).await;
+    assert_eq!((back.status, &back.json["description"]), (StatusCode::CREATED, &json!("Rollback to v3")));
+    assert_eq!(api.get("/apps/sushi/config-vars").await.json, json!({}));
+    let slug = back.json["slug"]["id"].as_str().unwrap();
+    assert_eq!(api.get(&format!("/apps/sushi/slugs/{slug}")).await.json["commit"], "1234567");
+}
+
+#[tokio::test]
+async fn a_source_is_uploaded_and_built_and_its_output_read() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let source = api.owner(Method::POST, "/sources", Value::Null).await.json;
+    let put = path(&source["source_blob"]["put_url"]);
+    let upload = request(Method::PUT, &put, None).body("an archive".into()).unwrap();
+    assert_eq!(api.send_raw(upload).await.status, StatusCode::OK);
+    let read = api.send(request(Method::GET, &path(&source["source_blob"]["get_url"]), None), Value::Null).await;
+    assert_eq!(read.text, "an archive");
+    let blob = |url: &Value| json!({"source_blob": {"url": url, "version": "v1"}});
+    let build = api.owner(Method::POST, "/apps/sushi/builds", blob(&source["source_blob"]["get_url"])).await;
+    assert_eq!((build.status, &build.json["status"]), (StatusCode::CREATED, &json!("pending")), "{}", build.text);
+    let foreign = api.owner(Method::POST, "/apps/sushi/builds", blob(&json!("https://example.com/x.tgz"))).await;
+    assert_eq!(foreign.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(api.get("/apps/sushi/builds").await.json[0]["id"], build.json["id"]);
+    let mut output = api.platform.outputs.write(build.json["id"].as_str().unwrap()).unwrap();
+    output.append(b"-----> Building\n");
+    output.end();
+    let stream = request(Method::GET, &path(&build.json["output_stream_url"]), None);
+    assert_eq!(api.send(stream, Value::Null).await.text, "-----> Building\n");
+    let forged = api.send(request(Method::GET, "/streams/builds/nonsense", None), Value::Null).await;
+    assert_eq!((forged.status, forged.id()), (StatusCode::NOT_FOUND, "not_found"));
+}
+
+#[tokio::test]
+async fn a_log_is_read_as_text_and_as_events() {
+    let api = Api::start().await;
+    let app = api.app("sushi").await["id"].as_str().unwrap().parse().unwrap();
+    for (source, dyno) in [(Source::App, "web.1"), (Source::Heroku, "router")] {
+        api.sink.send(LogLine::now(app, source, dyno, format!("from {dyno}")));
+    }
+    let session = async |body: Value| {
+        let made = api.owner(Method::POST, "/apps/sushi/log-sessions", body).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        path(&made.json["logplex_url"])
+    };
+    let all = session(json!({"lines": 10})).await;
+    let text = loop {
+        // The lines are on their way through the queue.
+        let answer = api.send(request(Method::GET, &all, None), Value::Null).await;
+        if answer.text.contains("from router") {
+            break answer.text;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(text.contains(" app[web.1]: from web.1\n"), "{text}");
+    let filtered = session(json!({"source": "app", "dyno": "web.1"})).await;
+    let events = request(Method::GET, &filtered, None).header("accept", "text/event-stream");
+    let events = api.send(events, Value::Null).await;
+    assert!(events.header("content-type").unwrap().starts_with("text/event-stream"));
+    assert!(events.text.starts_with("id: ") && !events.text.contains("router"), "{}", events.text);
+    let id = events.text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
+    let seen = request(Method::GET, &filtered, None).header("accept", "text/event-stream").header("last-event-id", id);
+    assert_eq!(api.send(seen, Value::Null).await.text, "");
+}
+
+#[tokio::test]
+async fn buildpacks_are_listed_and_replaced() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let blob = api.get("/buildpacks/heroku%2Fnodejs").await.json["blob_url"].clone();
+    assert_eq!(blob, "urn:buildpack:heroku/nodejs");
+    let list = "/apps/sushi/buildpack-installations";
+    let set = api.owner(Method::PUT, list, json!({"updates": [{"buildpack": blob}]})).await;
+    assert_eq!(set.json, json!([{"ordinal": 0, "buildpack": {"url": blob, "name": "heroku/nodejs"}}]));
+    assert_eq!(api.owner(Method::PUT, list, json!({"updates": []})).await.json, json!([]));
+    let missing = api.get("/buildpacks/heroku%2Fcobol").await;
+    assert_eq!((missing.status, &missing.json["resource"]), (StatusCode::NOT_FOUND, &json!("buildpack")));
+}
+
+#[tokio::test]
+async fn the_catalogue_is_the_same_at_every_reading() {
+    let api = Api::start().await;
+    for (path, name) in [("/stacks", "heroku-24"), ("/regions", "us"), ("/dyno-sizes", "Standard-1X")] {
+        let one = api.get(&format!("{path}/{name}")).await.json;
+        let list = api.get(path).await.json;
+        assert!(list.as_array().unwrap().contains(&one), "{path}");
+        let id = one["id"].as_str().unwrap();
+        assert_eq!(api.get(&format!("{path}/{id}")).await.json, one);
+    }
+}

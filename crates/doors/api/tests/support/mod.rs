@@ -1,0 +1,223 @@
+//! The API over real rooms and a real store, in process. No engine answers: what needs one is recorded and waits.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test without its fixture must stop")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use loglines::LogSink;
+use schema_check::Schema;
+use serde_json::Value;
+use store::Store;
+use tower::ServiceExt as _;
+use vocabulary::{AppId, ProcessTypes, Secret, SlugId, Stack, Timestamp};
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::published);
+
+/// The API with two users.
+pub(crate) struct Api {
+    pub(crate) router: Router,
+    pub(crate) platform: api::Platform,
+    pub(crate) store: Store,
+    pub(crate) sink: LogSink,
+    pub(crate) owner: User,
+    pub(crate) other: User,
+    /// Repositories that were removed.
+    pub(crate) removed: Arc<Mutex<Vec<AppId>>>,
+    folder: tempfile::TempDir,
+}
+
+/// Somebody who can sign in.
+pub(crate) struct User {
+    pub(crate) email: &'static str,
+    pub(crate) password: Secret,
+    pub(crate) token: Secret,
+}
+
+/// An answer, checked against the schema.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) json: Value,
+    pub(crate) text: String,
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = store::seal::SealKey::generate();
+        let store = Store::open(&folder.path().join("slipway.db"), key).await.unwrap();
+        let removed = Arc::new(Mutex::new(vec![]));
+        let (sink, queue) = LogSink::new();
+        let platform = platform(&store, &folder, sink.clone(), Arc::clone(&removed));
+        tokio::spawn(platform.logs.clone().run(queue));
+        let owner = user(&store, "owner@example.com").await;
+        let other = user(&store, "other@example.com").await;
+        Self { router: api::router(platform.clone()), platform, store, sink, owner, other, removed, folder }
+    }
+
+    /// A request of the owner's with a JSON body, or with none if it is null.
+    pub(crate) async fn owner(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.send(request(method, path, Some(&self.owner.token)), body).await
+    }
+
+    /// As [`Api::owner`], by GET.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.owner(Method::GET, path, Value::Null).await
+    }
+
+    /// A request as it stands.
+    pub(crate) async fn send(&self, request: http::request::Builder, body: Value) -> Answer {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        self.send_raw(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn send_raw(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        assert!(parts.headers.contains_key("request-id"), "{method} {path}");
+        check(&method, &path, parts.status, &parts.headers, &json);
+        Answer { status: parts.status, headers: parts.headers, json, text }
+    }
+
+    /// A new app of the owner's.
+    pub(crate) async fn app(&self, name: &str) -> Value {
+        let made = self.owner(Method::POST, "/apps", serde_json::json!({ "name": name })).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        made.json
+    }
+
+    /// A release of an app, with a slug of these process types.
+    pub(crate) async fn deploy(&self, name: &str, procfile: &str) {
+        let app = store::apps::by_name(&self.store, &name.parse().unwrap()).await.unwrap().unwrap();
+        let slug = store::slugs::Slug {
+            id: SlugId::new(),
+            app_id: app.id,
+            stack: Stack::default(),
+            commit: Some("1234567".to_owned()),
+            commit_description: None,
+            buildpack_provided_description: Some("Node.js".to_owned()),
+            process_types: ProcessTypes::from_procfile(procfile.as_bytes()).unwrap(),
+            layers: vec![],
+            size: 1234,
+            created_at: Timestamp::now(),
+        };
+        let releases = &self.platform.releases;
+        releases.deploy(&app, &slug, &BTreeMap::default(), app.owner_id, "Deploy 1234567").await.unwrap();
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.json["id"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.json["message"].as_str().unwrap_or_default()
+    }
+}
+
+/// A request with a token or without.
+pub(crate) fn request(method: Method, path: &str, token: Option<&Secret>) -> http::request::Builder {
+    let request = Request::builder().method(method).uri(path).header("host", "api.example:5080");
+    match token {
+        Some(token) => request.header(AUTHORIZATION, format!("Bearer {}", token.reveal())),
+        None => request,
+    }
+}
+
+pub(crate) fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// The path of an address.
+pub(crate) fn path(url: &Value) -> String {
+    let url = url.as_str().unwrap();
+    url.strip_prefix("http://api.example:5080").unwrap_or_else(|| panic!("{url}")).to_owned()
+}
+
+fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, json: &Value) {
+    let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    assert!(is_json || status.as_u16() < 400 || method == Method::HEAD, "{method} {path}: an error that is no JSON");
+    let empty = status == StatusCode::NOT_MODIFIED || status == StatusCode::NO_CONTENT;
+    if is_json && !empty && method != Method::HEAD {
+        SCHEMA.check(method.as_str(), path, status.as_u16(), json).unwrap();
+    }
+}
+
+async fn user(store: &Store, email: &'static str) -> User {
+    let (password, token) = api::create_administrator(store, email).await.unwrap();
+    User { email, password, token }
+}
+
+fn platform(
+    store: &Store,
+    folder: &tempfile::TempDir,
+    sink: LogSink,
+    removed: Arc<Mutex<Vec<AppId>>>,
+) -> api::Platform {
+    let wakers = work::Wakers::default();
+    let outputs = blobs::Outputs::open(&folder.path().join("outputs")).unwrap();
+    let blobs = blobs::Blobs::open(&folder.path().join("blobs")).unwrap();
+    let (engine, _connection) = engine::Engine::new(folder.path().join("engine.sock"), 1);
+    let releases = releases::Releases::new(
+        store.clone(),
+        wakers.clone(),
+        sink.clone(),
+        outputs.clone(),
+        blobs.clone(),
+        engine.clone(),
+        releases::Config::default(),
+    );
+    let dynos = dynos::Dynos::new(
+        store.clone(),
+        wakers.clone(),
+        sink.clone(),
+        engine.clone(),
+        routes_table::Departures::default(),
+        blobs.clone(),
+        dynos::Config::default(),
+    );
+    let builds = builds::Builds::new(
+        store.clone(),
+        wakers.clone(),
+        sink,
+        outputs.clone(),
+        blobs.clone(),
+        engine,
+        releases.clone(),
+        builds::Config::default(),
+    );
+    let remove = move |app| {
+        removed.lock().unwrap().push(app);
+        async { Ok(()) }
+    };
+    api::Platform {
+        store: store.clone(),
+        wakers,
+        releases,
+        dynos,
+        builds: builds.unwrap(),
+        logs: logs::Logs::new(folder.path().join("logs"), None),
+        outputs,
+        blobs,
+        repositories: api::Repositories::new(|_| async { Ok(()) }, remove),
+        hosts: api::Hosts { app_scheme: "http", domain: "apps.example".to_owned(), app_port: Some(5080), git: None },
+    }
+}
