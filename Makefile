@@ -23,10 +23,12 @@ check: tools            ## the quick part: format, lints, arrows
 
 build: tools inside     ## the product: target/release/slipway with its siblings
 	cargo build --release --package slipway
-	install -m 755 $(addprefix target-static/x86_64-unknown-linux-gnu/release/,slipway-shim slipway-init slipway-buildpacks slipway-static) target/release/
+	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 slipway-shim slipway-init $(CURDIR)/target/release/
+	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 buildpacks $(CURDIR)/target/release/slipway-buildpacks
+	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 static-server $(CURDIR)/target/release/slipway-static
 
 inside: tools           ## programs that run inside any stack's libc are linked statically, in a call of their own
-	RUSTFLAGS='-C target-feature=+crt-static' cargo build $(INSIDE) --package shim --package init --package buildpacks --package static-server
+	RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' cargo build $(INSIDE) --package shim --package init --package buildpacks --package static-server
 
 tools:                  ## Debian packages that building, running and testing need
 	@./xtask/install-tools

@@ -91,7 +91,10 @@ impl<'a> Client<'a> {
 
     /// Copies one of the examples into a repository of this user, with one commit on `main`.
     pub fn repository(&'a self, example: &str) -> Result<Repository<'a>, Failure> {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example);
+        self.repository_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example), example)
+    }
+
+    fn repository_of(&'a self, from: &Path, example: &str) -> Result<Repository<'a>, Failure> {
         let folder = self.home.path().join(format!("{example}-{}", fs::read_dir(self.home.path())?.count()));
         run(Command::new("cp").arg("-r").arg(from).arg(&folder))?.good()?;
         let repository = Repository { client: self, folder };
@@ -106,6 +109,15 @@ impl<'a> Client<'a> {
         let app = repository.create()?;
         repository.push()?.good()?;
         Ok((repository, app))
+    }
+
+    /// Makes an app and pushes one of the suite's own apps to it. Answers its name.
+    pub fn deploy_app(&self, name: &str) -> Result<String, Failure> {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps").join(name);
+        let repository = self.repository_of(&from, name)?;
+        let app = repository.create()?;
+        repository.push()?.good()?;
+        Ok(app)
     }
 }
 

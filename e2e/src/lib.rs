@@ -5,6 +5,7 @@
 mod client;
 mod http;
 mod load;
+mod outside;
 mod platform;
 mod run;
 mod scenario;
@@ -12,6 +13,7 @@ mod scenario;
 pub use client::{Client, Repository};
 pub use http::{Response, request};
 pub use load::{Load, Report};
+pub use outside::Outside;
 pub use platform::Platform;
 pub use run::{Output, run};
 pub use scenario::{Scenario, main};

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::{Failure, Outside};
 
 /// How long `slipway up` may take, stack images included.
 const START: Duration = Duration::from_mins(15);
@@ -18,6 +19,7 @@ const START: Duration = Duration::from_mins(15);
 /// A running platform.
 #[derive(Debug)]
 pub struct Platform {
+    outside: Outside,
     folder: TempDir,
     supervisor: Child,
     address: SocketAddr,
@@ -30,9 +32,12 @@ impl Platform {
     pub fn start() -> Result<Self, Failure> {
         let cli = crate::client::install_cli()?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
+        // The platform's users pass through it to their own folders.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let supervisor = up(folder.path(), address)?;
-        let mut platform = Self { folder, supervisor, address, exports: Vec::new(), cli };
+        let outside = Outside::start(folder.path())?;
+        let supervisor = up(folder.path(), address, &outside)?;
+        let mut platform = Self { outside, folder, supervisor, address, exports: Vec::new(), cli };
         platform.wait_until_up()?;
         platform.exports = platform.read_exports()?;
         Ok(platform)
@@ -51,6 +56,11 @@ impl Platform {
     /// The official command.
     pub fn cli(&self) -> &Path {
         &self.cli
+    }
+
+    /// The world outside.
+    pub fn outside(&self) -> &Outside {
+        &self.outside
     }
 
     /// A folder for what a scenario makes.
@@ -131,9 +141,10 @@ impl Drop for Platform {
     }
 }
 
-fn up(folder: &Path, address: SocketAddr) -> Result<Child, Failure> {
+fn up(folder: &Path, address: SocketAddr, outside: &Outside) -> Result<Child, Failure> {
     let log = File::create(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
+    command.arg("--egress-allow").arg(outside.allowed());
     Ok(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?)
 }
 

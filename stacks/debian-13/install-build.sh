@@ -1,11 +1,15 @@
 #!/bin/sh
-# Called in a mount namespace of its own: install-build.sh ROOT DOWNLOADS PACKAGE...
-# Adds the packages of build.txt to ROOT, an overlay over the run image, whose upper layer becomes the build delta. What the
+# Called in mount and pid namespaces of its own: install-build.sh ROOT DOWNLOADS OVERLAY PACKAGE...
+# Mounts an overlay with the options OVERLAY over the run image at ROOT and adds the packages of build.txt to it; its
+# upper layer becomes the build delta. What the
 # installation itself needs is mounted over, so that it leaves nothing behind in that layer.
 set -eu
 root=$1
 downloads=$2
-shift 2
+overlay=$3
+shift 3
+
+mount -t overlay -o "$overlay" overlay "$root"
 
 mkdir -p "$downloads/lists/partial" "$downloads/archives/partial"
 mount -t proc proc "$root/proc"

@@ -14,6 +14,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// How many installs one machine holds: each has a slot, which decides its range of addresses and of user ids.
+pub(crate) const SLOTS: u32 = 16;
+
 /// Paths of one install.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -47,6 +50,25 @@ impl Layout {
         Ok(Self { data: data.to_owned(), install })
     }
 
+    /// The slot this install runs in, from 0 below [`SLOTS`]; nothing before [`Layout::take_slot`].
+    pub(crate) fn slot(&self) -> Option<u32> {
+        slot_in(&self.run())
+    }
+
+    /// Takes a slot that no install with a folder under `/run` has, and keeps the one it has.
+    pub(crate) fn take_slot(&self) -> io::Result<u32> {
+        if let Some(slot) = self.slot() {
+            return Ok(slot);
+        }
+        let others = fs::read_dir("/run")?.flatten().map(|entry| entry.path());
+        let others = others.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("slipway-")));
+        let taken: Vec<u32> = others.filter_map(|path| slot_in(&path)).collect();
+        let free = (0..SLOTS).find(|slot| !taken.contains(slot));
+        let slot = free.ok_or_else(|| io::Error::other(format!("{SLOTS} installs have folders under /run already")))?;
+        fs::write(self.in_run("slot"), slot.to_string())?;
+        Ok(slot)
+    }
+
     /// `/run/slipway-ID`.
     pub(crate) fn run(&self) -> PathBuf {
         PathBuf::from(format!("/run/slipway-{}", self.install))
@@ -61,4 +83,8 @@ impl Layout {
     pub(crate) fn in_run(&self, name: &str) -> PathBuf {
         self.run().join(name)
     }
+}
+
+fn slot_in(run: &Path) -> Option<u32> {
+    fs::read_to_string(run.join("slot")).ok()?.trim().parse().ok().filter(|slot| *slot < SLOTS)
 }

@@ -57,6 +57,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run by the engine to read dynos' name queries
+    #[command(hide = true)]
+    Forwarder,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,9 +72,11 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Role { name, settings } => told(roles::run(&name, &settings)),
         Command::GitHook { .. } => git::pre_receive_main(),
-        Command::Packer { args } => local::packer_main(&args),
-        Command::Up(written) => settled(*written, |settings| {
-            told(stack::ensure(settings).and_then(|()| Ok(block_on(supervisor::up(settings))?)))
+        Command::Packer { args } => local::images::packer_main(std::io::stdin().lock(), std::io::stdout().lock(), &args),
+        Command::Forwarder => local::network::forwarder_main(),
+        Command::Up(written) => settled(*written, |settings| match stack::ensure(settings) {
+            Ok(()) => told(block_on(supervisor::up(settings))),
+            refused => told(refused),
         }),
         Command::Down(written) => settled(*written, |settings| told(block_on(supervisor::down(settings)))),
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),

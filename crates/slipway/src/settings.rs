@@ -44,7 +44,7 @@ pub(crate) struct Written {
     #[arg(long, env = "SLIPWAY_CA_BUNDLE", value_name = "FILE")]
     ca_bundle: Option<String>,
 
-    /// Where npm packages and Node.js come from [default: what npm is configured to, else npm's own registry]
+    /// Where npm packages and Node.js come from [default: what npm is configured to]
     #[arg(long, env = "SLIPWAY_NPM_REGISTRY", value_name = "URL")]
     npm_registry: Option<String>,
 
@@ -158,7 +158,7 @@ impl Check {
             domain: self.domain(written.domain),
             egress_allow: written.egress_allow.into_iter().filter(|text| self.range(text)).collect(),
             ca_bundle: self.folder("ca-bundle", written.ca_bundle, "/etc/ssl/certs/ca-certificates.crt"),
-            sources: written.npm_registry.map(|url| ("npm".to_owned(), self.url(url))).into_iter().collect(),
+            sources: self.sources(written.npm_registry),
             cache: self.folder("cache", written.cache, "/var/cache/slipway"),
             admin: self.email(written.admin),
             boot_timeout: self.seconds("boot-timeout", written.boot_timeout, 60),
@@ -218,6 +218,11 @@ impl Check {
         url
     }
 
+    fn sources(&mut self, npm_registry: Option<String>) -> BTreeMap<String, String> {
+        let url = npm_registry.map(|url| self.url(url)).or_else(configured_npm_registry);
+        url.map(|url| ("npm".to_owned(), url)).into_iter().collect()
+    }
+
     fn email(&mut self, text: Option<String>) -> String {
         let email = text.unwrap_or_else(|| "admin@slipway.localhost".to_owned());
         if !email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
@@ -233,6 +238,13 @@ impl Check {
             default
         })
     }
+}
+
+/// The registry that npm, if it is installed, is configured to.
+fn configured_npm_registry() -> Option<String> {
+    let output = std::process::Command::new("npm").args(["config", "get", "registry"]).output().ok()?;
+    let url = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && url.starts_with("http")).then_some(url)
 }
 
 /// What the environment adds to our own: paths of CA bundles that tools of the user already trust.

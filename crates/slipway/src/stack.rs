@@ -1,1 +1,61 @@
-//! Placeholder.
+//! Stack images, made where they are missing.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use local::stack::StackBuild;
+
+use crate::printer;
+use crate::settings::Settings;
+
+/// The one stack there is.
+const NAME: &str = "debian-13";
+/// Debian's name of that version.
+const SUITE: &str = "trixie";
+/// The recipe, carried in the program, so that it needs no folder beside it.
+const RECIPE: [(&str, &str); 4] = [
+    ("run.txt", include_str!("../../../stacks/debian-13/run.txt")),
+    ("build.txt", include_str!("../../../stacks/debian-13/build.txt")),
+    ("customize.sh", include_str!("../../../stacks/debian-13/customize.sh")),
+    ("install-build.sh", include_str!("../../../stacks/debian-13/install-build.sh")),
+];
+
+/// Why there is no stack.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The recipe could not be laid out.
+    #[error("could not lay out the stack's recipe at {0}")]
+    Recipe(PathBuf, #[source] io::Error),
+    /// The images could not be built.
+    #[error("could not build the stack {NAME}")]
+    Build(#[from] local::stack::Error),
+}
+
+/// Builds the stack images that are missing or outdated, with progress.
+pub(crate) fn ensure(settings: &Settings) -> Result<(), Error> {
+    let cache = settings.cache.join("stacks");
+    let lists = cache.join("recipes").join(NAME);
+    lay_out(&lists).map_err(|error| Error::Recipe(lists.clone(), error))?;
+    let plan = StackBuild {
+        name: NAME.to_owned(),
+        lists,
+        cache,
+        output: settings.data.join("stacks"),
+        suite: SUITE.to_owned(),
+        mirror: None,
+        ca_bundle: settings.ca_bundle.clone(),
+    };
+    Ok(local::stack::build(&plan, &mut |line| printer::say(line))?)
+}
+
+fn lay_out(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for (name, text) in RECIPE {
+        let path = folder.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}

@@ -125,7 +125,7 @@ fn tail_shows_new_lines(client: &Client, repository: &e2e::Repository, app: &str
     let (seen, wait) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let found = lines.map_while(Result::ok).any(|line| line.contains("/seen-by-the-tail"));
-        drop(seen.send(found));
+        seen.send(found).unwrap_or_default();
     });
     let begun = std::time::Instant::now();
     let found = loop {

@@ -116,6 +116,12 @@ pub async fn list(store: &Store, app: AppId) -> Result<Vec<Dyno>, Error> {
     rows.fetch_all(&store.readers).await?.iter().map(dyno).collect()
 }
 
+/// An app's dynos as the write under way sees them, oldest run first.
+pub async fn list_in(write: &mut Write, app: AppId) -> Result<Vec<Dyno>, Error> {
+    let rows = sqlx::query("SELECT * FROM dynos WHERE app_id = $1 ORDER BY id").bind(app.to_string());
+    rows.fetch_all(&mut *write.transaction).await?.iter().map(dyno).collect()
+}
+
 /// Every dyno, oldest run first.
 pub async fn all(store: &Store) -> Result<Vec<Dyno>, Error> {
     sqlx::query("SELECT * FROM dynos ORDER BY id").fetch_all(&store.readers).await?.iter().map(dyno).collect()

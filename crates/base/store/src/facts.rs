@@ -13,3 +13,16 @@ pub async fn next(write: &mut Write, name: &str) -> Result<u64, Error> {
     .await?;
     u64::try_from(value).map_err(|_| Error::Corrupt("counter"))
 }
+
+/// Raises a counter to at least `value`, so that the next one is greater.
+pub async fn raise(write: &mut Write, name: &str, value: u64) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
+         value = max(value, excluded.value)",
+    )
+    .bind(name)
+    .bind(i64::try_from(value).map_err(|_| Error::Corrupt("counter"))?)
+    .execute(&mut *write.transaction)
+    .await?;
+    Ok(())
+}

@@ -73,3 +73,14 @@ pub async fn get(store: &Store, id: SlugId) -> Result<Option<Slug>, Error> {
     let row = sqlx::query("SELECT * FROM slugs WHERE id = $1").bind(id.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(slug).transpose()
 }
+
+/// What the current release of every app that runs a slug has for commands.
+pub async fn all_current_process_types(store: &Store) -> Result<Vec<(AppId, ProcessTypes)>, Error> {
+    let rows = sqlx::query(
+        "SELECT releases.app_id, slugs.process_types FROM releases JOIN slugs ON slugs.id = releases.slug_id \
+         WHERE status = 'succeeded' AND version = (SELECT max(version) FROM releases AS other \
+         WHERE other.app_id = releases.app_id AND other.status = 'succeeded')",
+    );
+    let rows = rows.fetch_all(&store.readers).await?;
+    rows.iter().map(|row| Ok((parsed(row, "app_id")?, json(row, "process_types")?))).collect()
+}

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 use store::apps::ConfigVars;
-use store::{accounts, apps, authorizations, jobs, releases, slugs};
+use store::{accounts, apps, authorizations, facts, jobs, releases, slugs};
 use vocabulary::{AppId, Digest, ProcessTypes, ReleaseEvent, ReleaseStatus, Secret, SlugId, Stack, Timestamp};
 
 async fn account(store: &store::Store) -> accounts::Account {
@@ -108,6 +108,8 @@ async fn versions_count_up_and_the_current_release_is_the_newest_that_succeeded(
     write.commit().await.unwrap();
     assert_eq!(releases::current(&store, app.id).await.unwrap().unwrap().version.number(), 2);
     assert_eq!(slugs::get(&store, slug.id).await.unwrap().unwrap().process_types, slug.process_types);
+    let current = slugs::all_current_process_types(&store).await.unwrap();
+    assert_eq!(current, [(app.id, slug.process_types)]);
     let mut write = store.write().await.unwrap();
     apps::delete(&mut write, app.id).await.unwrap();
     write.commit().await.unwrap();
@@ -151,4 +153,16 @@ async fn jobs_of_a_lane_run_one_after_the_other() {
     assert_eq!(jobs::take(&mut write).await.unwrap().unwrap().lane, one);
     assert_eq!(jobs::requeue_orphans(&mut write).await.unwrap(), 2);
     assert_eq!(jobs::take(&mut write).await.unwrap().unwrap().attempts, 1);
+}
+
+#[tokio::test]
+async fn a_counter_counts_up_and_can_be_raised() {
+    let (store, _folder) = store::scratch().await;
+    let mut write = store.write().await.unwrap();
+    assert_eq!(facts::next(&mut write, "test").await.unwrap(), 1);
+    facts::raise(&mut write, "test", 7).await.unwrap();
+    facts::raise(&mut write, "test", 3).await.unwrap();
+    assert_eq!(facts::next(&mut write, "test").await.unwrap(), 8);
+    facts::raise(&mut write, "other", 2).await.unwrap();
+    assert_eq!(facts::next(&mut write, "other").await.unwrap(), 3);
 }

@@ -1,5 +1,7 @@
 //! The image store with its real helpers and real mounts. Needs root.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -93,7 +95,8 @@ async fn refused(tar: &[u8]) -> String {
     let store = store();
     let refusal = pack(&store, tar).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Invalid(_)), "{refusal:?}");
-    let left: Vec<PathBuf> = fs::read_dir(store.folder.path().join("images")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let left: Vec<PathBuf> =
+        fs::read_dir(store.folder.path().join("images")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.is_empty(), "a refused tree leaves nothing behind: {left:?}");
     refusal.to_string()
 }
@@ -115,7 +118,11 @@ async fn a_tree_becomes_a_layer_with_one_owner_one_date_and_no_rights() {
     assert_eq!(fs::read_link(app.join("passwd")).unwrap(), Path::new("/etc/passwd"));
     for (path, mode) in [("bin/start", 0o755), (long.as_str(), 0o644), ("bin", 0o755), ("", 0o755)] {
         let about = fs::metadata(app.join(path)).unwrap();
-        assert_eq!((about.mode() & 0o7777, about.uid(), about.gid(), about.mtime()), (mode, 1000, 1000, 315_532_800), "{path}");
+        assert_eq!(
+            (about.mode() & 0o7777, about.uid(), about.gid(), about.mtime()),
+            (mode, 1000, 1000, 315_532_800),
+            "{path}"
+        );
     }
     assert!(fs::write(app.join("new"), b"").is_err(), "a layer is read-only");
     assert_eq!(store.images.layer(&packed.digest).unwrap().join("app"), app, "mounted once");
@@ -135,7 +142,8 @@ async fn folders_above_home_belong_to_root() {
 #[tokio::test]
 async fn the_same_tree_in_another_order_is_the_same_layer() {
     let store = store();
-    let one = raw(&[(EntryType::Regular, "a", "1"), (EntryType::Directory, "d/", ""), (EntryType::Regular, "d/b", "2")]);
+    let one =
+        raw(&[(EntryType::Regular, "a", "1"), (EntryType::Directory, "d/", ""), (EntryType::Regular, "d/b", "2")]);
     let other = raw(&[(EntryType::Regular, "./d/b", "2"), (EntryType::Regular, "a", "1")]);
     let (one, _) = pack(&store, &one).await.unwrap();
     let (other, _) = pack(&store, &other).await.unwrap();
@@ -166,9 +174,17 @@ async fn what_is_no_tar_is_refused() {
 #[tokio::test]
 async fn devices_and_pipes_are_left_out() {
     let store = store();
-    let tar = raw(&[(EntryType::Char, "tty", ""), (EntryType::Block, "sda", ""), (EntryType::Fifo, "pipe", ""), (EntryType::Regular, "a", "1")]);
+    let tar = raw(&[
+        (EntryType::Char, "tty", ""),
+        (EntryType::Block, "sda", ""),
+        (EntryType::Fifo, "pipe", ""),
+        (EntryType::Regular, "a", "1"),
+    ]);
     let (packed, _) = pack(&store, &tar).await.unwrap();
-    let names: Vec<_> = fs::read_dir(store.images.layer(&packed.digest).unwrap().join("app")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> = fs::read_dir(store.images.layer(&packed.digest).unwrap().join("app"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(names, ["a"]);
 }
 
@@ -186,14 +202,16 @@ async fn a_hundred_thousand_entries_are_fine_and_half_a_million_more_are_not() {
     let store = store();
     let mut tar = Builder::new(Vec::new());
     for number in 0..100_000 {
-        tar.append_data(&mut header(EntryType::Regular, 0o644, 0), format!("d{}/f{number}", number % 100), &b""[..]).unwrap();
+        tar.append_data(&mut header(EntryType::Regular, 0o644, 0), format!("d{}/f{number}", number % 100), &b""[..])
+            .unwrap();
     }
     let (packed, _) = pack(&store, &tar.into_inner().unwrap()).await.unwrap();
     assert!(store.images.layer(&packed.digest).unwrap().join("app/d99/f99999").exists());
     // Folders that nobody named count too.
     let mut tar = Builder::new(Vec::new());
     for number in 0..1_400 {
-        tar.append_data(&mut header(EntryType::Regular, 0o644, 0), format!("{number}/{}", "d/".repeat(400)), &b""[..]).unwrap();
+        tar.append_data(&mut header(EntryType::Regular, 0o644, 0), format!("{number}/{}", "d/".repeat(400)), &b""[..])
+            .unwrap();
     }
     assert!(refused(&tar.into_inner().unwrap()).await.contains("entries"));
 }
@@ -208,7 +226,7 @@ async fn import_makes_the_same_image_and_refuses_another_blob() {
     assert_eq!(bytes.len() as u64, packed.blob_bytes);
 
     let second = store();
-    assert_eq!(second.images.missing(std::slice::from_ref(&packed.digest)), [packed.digest.clone()]);
+    assert_eq!(second.images.missing(std::slice::from_ref(&packed.digest)).first(), Some(&packed.digest));
     let wrong = Digest::from_bytes(&[1; 32]);
     assert!(matches!(second.images.import(&wrong, file_with(&bytes)).await, Err(Refusal::Invalid(_))));
     assert!(second.images.import(&packed.digest, file_with(&bytes[..bytes.len() / 2])).await.is_err());
@@ -258,8 +276,10 @@ async fn a_small_app_packs_fast() {
     let store = store();
     let mut tar = Builder::new(Vec::new());
     for number in 0..100u32 {
-        let bytes: Vec<u8> = (0..10_000u32).map(|at| u8::try_from((at.wrapping_mul(number + 7) >> 3) & 0x7f).unwrap()).collect();
-        tar.append_data(&mut header(EntryType::Regular, 0o644, bytes.len() as u64), format!("f{number}"), &bytes[..]).unwrap();
+        let bytes: Vec<u8> =
+            (0..10_000u32).map(|at| u8::try_from((at.wrapping_mul(number + 7) >> 3) & 0x7f).unwrap()).collect();
+        tar.append_data(&mut header(EntryType::Regular, 0o644, bytes.len() as u64), format!("f{number}"), &bytes[..])
+            .unwrap();
     }
     let tar = tar.into_inner().unwrap();
     let mut best = u128::MAX;

@@ -115,7 +115,7 @@ fn become_instance(
     user_namespace: &OwnedFd,
     parent: &UnixStream,
 ) -> Result<(), Error> {
-    let filter = read_all(given.filter)?;
+    let filter = read_all(&given.filter)?;
     root::enter(job, user_namespace)?;
     let mut word = [0];
     { parent }.read_exact(&mut word).doing("wait for the word to start")?;
@@ -133,12 +133,12 @@ fn become_instance(
     Ok(())
 }
 
-fn read_all(fd: OwnedFd) -> Result<Vec<u8>, Error> {
+fn read_all(fd: &OwnedFd) -> Result<Vec<u8>, Error> {
     // Every shim shares this memory and with it its position: read from fixed offsets.
     let mut bytes = vec![0; 64 * 1024];
     let mut filled = 0;
     while let Some(space) = bytes.get_mut(filled..).filter(|space| !space.is_empty()) {
-        match rustix::io::pread(&fd, space, filled as u64).doing("read the filter of kernel calls")? {
+        match rustix::io::pread(fd, space, filled as u64).doing("read the filter of kernel calls")? {
             0 => break,
             count => filled += count,
         }

@@ -120,7 +120,8 @@ fn place(parked: &[(OwnedFd, i32)]) -> io::Result<()> {
     for (fd, number) in parked {
         // SAFETY: the number's descriptor in this process is a place holder of the parent's (see `Places`) or closed;
         // forgetting the owner below keeps it open until exec.
-        let mut target = std::mem::ManuallyDrop::new(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(*number) });
+        let mut target =
+            std::mem::ManuallyDrop::new(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(*number) });
         rustix::io::dup2(fd.as_fd(), &mut target)?;
     }
     Ok(())

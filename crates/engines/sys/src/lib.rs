@@ -6,10 +6,9 @@
 
 pub mod confine;
 pub mod descriptors;
-pub mod inherited;
-pub mod loop_device;
 pub mod loops;
 pub mod mounts;
+pub mod namespace;
 pub mod processes;
 pub mod seccomp;
 pub mod signals;

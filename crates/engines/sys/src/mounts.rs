@@ -21,10 +21,7 @@ pub fn map_owners(tree: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> io::R
 
 /// Makes one mount read-only, without those below it.
 pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
-    set(
-        mount,
-        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 },
-    )
+    set(mount, libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 })
 }
 
 fn set(mount: BorrowedFd<'_>, attributes: libc::mount_attr) -> io::Result<()> {

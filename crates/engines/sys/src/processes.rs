@@ -11,11 +11,9 @@ use rustix::process::Pid;
 
 use crate::{check, descriptors, signals};
 
-/// Which namespaces a process gets for itself, beside those for mounts, processes, IPC, the host name and the network.
+/// Which namespaces a new process gets for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Namespaces {
-    /// None at all: a plain fork.
-    None,
     /// A user namespace alone, without maps yet.
     User,
     /// Mounts, processes, IPC, host name, network: what an instance lives in.
@@ -40,11 +38,8 @@ pub enum Fork {
 ///
 /// Refused in a process with more than one thread, where a child could find locks held by threads it does not have.
 pub fn fork(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
-    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
-        return Err(io::Error::other("a process with threads cannot fork"));
-    }
+    refuse_threads()?;
     let own = match namespaces {
-        Namespaces::None => 0,
         Namespaces::User => libc::CLONE_NEWUSER,
         Namespaces::Instance => {
             libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET
@@ -68,6 +63,26 @@ pub fn fork(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Resul
     // SAFETY: the kernel has just opened it for us.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Fork::Parent { pid, pidfd })
+}
+
+/// Forks without anything new; `None` in the child. By the old call, as the filter of an instance knows no clone3: a
+/// filter cannot look into the memory that holds clone3's flags.
+///
+/// Refused in a process with more than one thread, as [`fork`] is.
+pub fn plain_fork() -> io::Result<Option<Pid>> {
+    refuse_threads()?;
+    // SAFETY: the process has one thread, so that no lock is held in the child.
+    let pid = unsafe { libc::fork() };
+    check(pid.into())?;
+    Ok(Pid::from_raw(pid))
+}
+
+fn refuse_threads() -> io::Result<()> {
+    if std::fs::read_dir("/proc/self/task")?.count() == 1 {
+        Ok(())
+    } else {
+        Err(io::Error::other("a process with threads cannot fork"))
+    }
 }
 
 /// Gives this process its own cgroup namespace: from now on its cgroup looks like the root.

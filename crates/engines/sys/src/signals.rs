@@ -6,6 +6,9 @@ use rustix::process::Signal;
 
 use crate::check;
 
+/// The last signal there is (`_NSIG` of the kernel).
+const LAST: libc::c_int = 64;
+
 /// Blocks every signal, so that they wait for [`wait`]. Also keeps pid 1 from losing those without a handler.
 pub fn block_all() -> io::Result<()> {
     mask(libc::SIG_BLOCK, &all()?)
@@ -32,9 +35,21 @@ pub fn wait() -> io::Result<Signal> {
 
 /// Gives every signal its default and unblocks them all, as a new program expects it.
 pub(crate) fn reset() -> io::Result<()> {
-    for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL runs no code of ours; SIGKILL, SIGSTOP and libc's own refuse, which is fine.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+    // The kernel's `struct sigaction` is at most 32 bytes; all zero it is SIG_DFL without flags. Past libc, which hides
+    // the two signals it keeps for itself, although they may have been inherited as ignored.
+    let default = [0_u64; 4];
+    for number in 1..=LAST {
+        // SAFETY: the kernel reads one `struct sigaction` and writes none; SIG_DFL runs no code of ours. SIGKILL and
+        // SIGSTOP refuse, which is fine.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     }
     // SAFETY: all-zero is a valid signal set: the empty one.
     let empty: libc::sigset_t = unsafe { std::mem::zeroed() };

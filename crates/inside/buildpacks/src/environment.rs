@@ -54,9 +54,9 @@ pub(crate) fn first(request: &BuildRequest, layout: &Layout) -> Environment {
 
 fn path_with_runtimes(request: &BuildRequest, layout: &Layout) -> String {
     let folders = request.runtimes.iter().map(|runtime| layout.runtimes().join(&runtime.name).join("bin"));
-    let mut path: String = folders.map(|folder| format!("{}:", folder.display())).collect();
-    path.push_str(PATH);
-    path
+    let mut parts: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+    parts.push(PATH.to_owned());
+    parts.join(":")
 }
 
 /// Where the outside found a package source, if it did.

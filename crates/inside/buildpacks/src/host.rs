@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, RawFd};
 use std::process::ExitCode;
 
 use inside_contract::{BuildReport, BuildRequest, CACHE_FD, REPORT_FD, REQUEST_FD, SLUG_FD};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::layout::Layout;
 use crate::output::Output;
@@ -27,7 +28,6 @@ pub(crate) fn build(out: &Output) -> ExitCode {
 }
 
 fn taken(out: &Output) -> io::Result<ExitCode> {
-    let take = |number| sys::inherited::take(number).map(File::from);
     let (report, request) = (take(REPORT_FD)?, take(REQUEST_FD)?);
     let (slug, cache) = (take(SLUG_FD)?, take(CACHE_FD)?);
     let source = File::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -36,6 +36,13 @@ fn taken(out: &Output) -> io::Result<ExitCode> {
     let outcome = sequence::run(&request, channels, &Layout::inside());
     send(report, &outcome)?;
     Ok(if matches!(outcome, BuildReport::Failed { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// A descriptor of the contract, which no program that is started later sees.
+fn take(number: RawFd) -> io::Result<File> {
+    let fd = sys::descriptors::inherited(number)?;
+    fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
+    Ok(File::from(fd))
 }
 
 fn read(request: File) -> io::Result<BuildRequest> {

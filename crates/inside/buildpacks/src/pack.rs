@@ -32,23 +32,32 @@ pub(crate) fn outside_the_slug(path: &Path, runtimes: &[String]) -> bool {
     path == Path::new(".git") || runtimes.iter().any(|name| path == Path::new(".heroku").join(name))
 }
 
-/// A cheap picture of a folder: paths, kinds, sizes and times of change. Also its size in bytes.
+/// A cheap picture of a folder: paths, modes, sizes and times of change of the files in it. Also their size in bytes.
+/// Folders alone do not count: tools make empty ones.
 pub(crate) fn fingerprint(folder: &Path) -> io::Result<([u8; 32], u64)> {
     let mut hash = Sha256::new();
     let mut bytes = 0;
     walk(folder, Path::new(""), &mut |path, metadata| {
+        if metadata.is_dir() {
+            return Ok(true);
+        }
+        bytes += metadata.len();
         hash.update(path.as_os_str().as_encoded_bytes());
-        let size = if metadata.is_dir() { 0 } else { metadata.len() };
-        bytes += size;
-        let changed = if metadata.is_dir() { 0 } else { metadata.mtime_nsec() };
-        let seconds = if metadata.is_dir() { 0 } else { metadata.mtime() };
         hash.update([0]);
-        for number in [u64::from(metadata.mode()), size, seconds.cast_unsigned(), changed.cast_unsigned()] {
+        let times = [metadata.mtime().cast_unsigned(), metadata.mtime_nsec().cast_unsigned()];
+        for number in [u64::from(metadata.mode()), metadata.len()].into_iter().chain(times) {
             hash.update(number.to_le_bytes());
         }
-        Ok(metadata.is_dir())
+        Ok(false)
     })?;
     Ok((hash.finalize().into(), bytes))
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digits = b"0123456789abcdef";
+    let digit = |value: u8| digits.get(usize::from(value)).map_or('0', |digit| char::from(*digit));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Visits everything below a folder in the order of names; the visitor says whether to go into a folder.

@@ -63,7 +63,7 @@ fn build(
     let folders = folders(request, layout, out)?;
     let ignored = unpack(request, source, layout, &folders.build);
     let plan = match &ignored {
-        Ok(_) => plan(request, &folders.build),
+        Ok(_) => plan(request, &folders.build, language),
         Err(_) => Err(BuildError::NothingDetected),
     };
     let missing = plan.as_ref().map(|plan| missing(plan, request)).unwrap_or_default();
@@ -99,7 +99,7 @@ fn build(
 /// `BUILD_DIR` and `ENV_DIR`, fresh; an instance before this one may have left its own on the same volume.
 fn folders<'a>(request: &BuildRequest, layout: &'a Layout, out: &'a Output) -> Result<Folders<'a>, BuildError> {
     let digest = Sha256::digest(request.request_id.as_bytes());
-    let id: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let id = pack::hex(digest.get(..4).unwrap_or_default());
     let fresh = |name: &str| -> Result<PathBuf, BuildError> {
         let folder = layout.work.join(format!("{name}_{id}"));
         let doing = || BuildError::io(format!("making {}", folder.display()));
@@ -126,7 +126,7 @@ fn unpack(
     slugignore::apply(folder).map_err(BuildError::io("applying .slugignore"))
 }
 
-fn plan(request: &BuildRequest, folder: &Path) -> Result<Plan, BuildError> {
+fn plan(request: &BuildRequest, folder: &Path, language: &mut Option<String>) -> Result<Plan, BuildError> {
     let detected = request.buildpacks.is_empty();
     let buildpacks = if detected {
         vec![BuildpackRef::BuiltIn(BuiltIn::choose(folder)?.name().to_owned())]
@@ -138,8 +138,9 @@ fn plan(request: &BuildRequest, folder: &Path) -> Result<Plan, BuildError> {
         let BuildpackRef::BuiltIn(name) = buildpack else { continue };
         let built_in = BuiltIn::from_name(name)?;
         // An app it does not take has no wishes; the sequence will say so in its turn.
-        if built_in.detect(folder).is_some() {
-            wishes.extend(built_in.runtimes(folder)?);
+        if let Some(name) = built_in.detect(folder) {
+            let needed = built_in.runtimes(folder).inspect_err(|_| *language = Some(name.to_owned()));
+            wishes.extend(needed?);
         }
     }
     Ok(Plan { buildpacks, detected, wishes })

@@ -51,9 +51,9 @@ fn remove(root: &Path, below: &Path, rules: &[Rule]) -> io::Result<u64> {
         let is_folder = entry.file_type()?.is_dir();
         if rules.iter().any(|rule| rule.matches(&path, is_folder)) {
             if is_folder {
-                fs::remove_dir_all(entry.path())?
+                fs::remove_dir_all(entry.path())?;
             } else {
-                fs::remove_file(entry.path())?
+                fs::remove_file(entry.path())?;
             }
             removed += 1;
         } else if is_folder {

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use inside_contract::{APP, Launch, Program};
 use rustix::process::Pid;
-use sys::processes::{Fork, Namespaces};
 
 const BASH: &str = "/bin/bash";
 
@@ -24,15 +23,12 @@ const NOT_FOUND: i32 = 127;
 
 /// Starts the program in a session of its own and in the app's folder.
 pub(super) fn start(launch: &Launch) -> io::Result<Pid> {
-    match sys::processes::fork(Namespaces::None, None)? {
-        Fork::Parent { pid, .. } => Ok(pid),
-        Fork::Child => {
-            let error = become_it(launch).err();
-            let error = error.map(|error| error.to_string()).unwrap_or_default();
-            drop(writeln!(io::stderr(), "slipway: could not start {}: {error}", path(launch)));
-            sys::processes::end(NOT_FOUND)
-        }
+    if let Some(pid) = sys::processes::plain_fork()? {
+        return Ok(pid);
     }
+    let error = become_it(launch).err().map(|error| error.to_string()).unwrap_or_default();
+    drop(writeln!(io::stderr(), "slipway: could not start {}: {error}", path(launch)));
+    sys::processes::end(NOT_FOUND)
 }
 
 fn become_it(launch: &Launch) -> io::Result<()> {

@@ -41,7 +41,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(15 * 60),
+            timeout: Duration::from_mins(15),
             slug_limit_bytes: 1024 * MIB,
             cache_limit_bytes: 1024 * MIB,
             memory_bytes: 2560 * MIB,
@@ -49,7 +49,7 @@ impl Default for Config {
             processes: 4096,
             verify: Duration::from_secs(150),
             app_url: "http://{app}.localhost:5080/".to_owned(),
-            sources: BTreeMap::from([("npm".to_owned(), "https://registry.npmjs.org/".to_owned())]),
+            sources: BTreeMap::new(),
             ca_bundle: None,
             static_server: None,
             node: "24.x".to_owned(),

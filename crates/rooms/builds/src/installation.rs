@@ -50,7 +50,6 @@ fn registry_name(given: &str) -> Option<&str> {
     given.strip_prefix(URN).or_else(|| given.strip_prefix(REGISTRY)?.strip_suffix(".tgz"))
 }
 
-#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "addresses are compared as they are written")]
 fn is_tarball(address: &str) -> bool {
     [".tgz", ".tar.gz", ".tar"].iter().any(|end| address.ends_with(end))
 }

@@ -13,9 +13,9 @@ pub(crate) fn again(attempt: u32) -> String {
     format!("\n !     The platform was interrupted; the build starts again (attempt {}).\n\n", attempt + 1)
 }
 
-/// The slug is packed.
+/// The slug is packed; the runner has said `Compressing...`.
 pub(crate) fn compressed(bytes: u64) -> String {
-    format!("-----> Compressing...\n       Done: {}\n-----> Launching...\n", size(bytes))
+    format!("       Done: {}\n-----> Launching...\n", size(bytes))
 }
 
 /// The release is made.
@@ -25,10 +25,10 @@ pub(crate) fn released(version: impl std::fmt::Display, url: &str) -> String {
 
 /// A build that failed after its output said why, or with `reason` as why.
 pub(crate) fn rejected(language: Option<&str>, reason: Option<&str>) -> String {
-    let why = reason.map(|reason| format!(" !     {}\n", capital(reason))).unwrap_or_default();
+    let why = reason.map(|reason| format!(" !     {}\n\n", capital(reason))).unwrap_or_default();
     let compile =
-        language.map(|name| format!("\n !     Push rejected, failed to compile {name} app.\n")).unwrap_or_default();
-    format!("{why}{compile}\n !     Push failed\n")
+        language.map(|name| format!(" !     Push rejected, failed to compile {name} app.\n\n")).unwrap_or_default();
+    format!("{why}{compile} !     Push failed\n")
 }
 
 /// A release phase that failed.
@@ -122,18 +122,18 @@ mod tests {
     fn failures_read_as_herokus() {
         assert_eq!(
             rejected(Some("Node.js"), None),
-            "\n !     Push rejected, failed to compile Node.js app.\n\n !     Push failed\n"
+            " !     Push rejected, failed to compile Node.js app.\n\n !     Push failed\n"
         );
         assert_eq!(
             rejected(None, Some("the build ran longer than 15 minutes and was stopped")),
             " !     The build ran longer than 15 minutes and was stopped\n\n !     Push failed\n"
         );
-        assert_eq!(rejected(None, None), "\n !     Push failed\n");
+        assert_eq!(rejected(None, None), " !     Push failed\n");
     }
 
     #[test]
     fn success_reads_as_herokus() {
-        assert_eq!(compressed(34_812_723), "-----> Compressing...\n       Done: 33.2M\n-----> Launching...\n");
+        assert_eq!(compressed(34_812_723), "       Done: 33.2M\n-----> Launching...\n");
         assert_eq!(
             released("v5", "http://a.localhost:5080/"),
             "       Released v5\n       http://a.localhost:5080/ deployed to Slipway\n\n"

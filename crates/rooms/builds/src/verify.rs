@@ -14,7 +14,7 @@ use vocabulary::{DynoState, ProcessType, ReleaseStatus};
 use crate::{Builds, pipes, text};
 
 /// How long a release phase may take to begin its output or to end (Heroku: 1 hour, the release phase's own limit).
-const RELEASE_PHASE: Duration = Duration::from_secs(70 * 60);
+const RELEASE_PHASE: Duration = Duration::from_mins(70);
 
 /// What became of the first web dyno.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,15 @@
 //! One step. Each may be repeated; what a step changed in the store is told to whoever waits.
 
+use std::collections::HashSet;
+
+use loglines::{LogLine, Source};
 use store::dynos::Dyno;
+use tokio::time::Instant;
 use vocabulary::{DynoEvent, DynoId, DynoState, Timestamp};
 
-use crate::Dynos;
 use crate::backoff::Crashes;
 use crate::plan::{New, Step};
+use crate::{Dynos, lines};
 
 /// A step that ended.
 #[derive(Debug)]
@@ -23,8 +27,8 @@ pub(crate) enum Outcome {
     Started(vocabulary::AppId, String),
     /// The engine refused to start it; it counts as a crash.
     StartFailed(Dyno),
-    /// The engine was told to stop it.
-    Terminated,
+    /// The engine was told to stop it; when, at the latest before its grace time began.
+    Terminated(Instant),
     /// The instance is gone.
     Removed,
     /// It failed; to be tried again after a rest.
@@ -77,12 +81,22 @@ impl Dynos {
         })
     }
 
-    /// Records new dynos and forgets old ones, all in one write.
-    pub(crate) async fn record(&self, steps: Vec<Step>, crashes: &mut Crashes) -> Result<(), store::Error> {
+    /// Records new dynos and forgets old ones, all in one write. `seen` are the rows the plan was made of: where
+    /// another one has come since, from a process that is being replaced by this one, its name waits for the next plan.
+    pub(crate) async fn record(
+        &self,
+        steps: Vec<Step>,
+        seen: &HashSet<DynoId>,
+        crashes: &mut Crashes,
+    ) -> Result<(), store::Error> {
         let mut write = self.store.write().await?;
         for step in &steps {
             match step {
                 Step::Create(new) => {
+                    let rows = store::dynos::list_in(&mut write, new.app).await?;
+                    if rows.iter().any(|row| row.name == new.name && !seen.contains(&row.id)) {
+                        continue;
+                    }
                     if let Some(crashed) = new.follows {
                         store::dynos::delete(&mut write, crashed).await?;
                     }
@@ -94,14 +108,23 @@ impl Dynos {
         }
         write.commit().await?;
         for step in &steps {
-            if let Step::Create(new) = step
-                && new.asked
-            {
-                crashes.forget(new.app, &new.name);
+            if let Step::Create(new) = step {
+                self.recorded(new, crashes);
             }
         }
+        self.wakers.routes.wake();
         self.wakers.changes.tell();
         Ok(())
+    }
+
+    fn recorded(&self, new: &New, crashes: &mut Crashes) {
+        if new.asked {
+            crashes.forget(new.app, &new.name);
+        }
+        if new.follows.is_some() {
+            let text = lines::state_changed("crashed", "starting");
+            self.logs.send(LogLine::now(new.app, Source::Heroku, new.name.to_string(), text));
+        }
     }
 
     /// Moves a dyno in the store and tells those who wait; answers whether it had that move.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use launch::{Error, Run};
 use store::dynos::Dyno;
+use tokio::time::Instant;
 use vocabulary::DynoEvent;
 
 use crate::apply::{Failed, Outcome};
@@ -60,7 +61,8 @@ impl Dynos {
     pub(crate) async fn boot_timed_out(&self, dyno: &Dyno) -> Result<Outcome, Failed> {
         self.say(dyno, lines::boot_timeout(self.config.boot_timeout));
         self.say(dyno, lines::SIGKILL);
+        let at = Instant::now();
         self.engine.stop(dyno.id, Duration::ZERO).await?;
-        Ok(Outcome::Terminated)
+        Ok(Outcome::Terminated(at))
     }
 }

@@ -19,6 +19,9 @@ use crate::{Dynos, lines, read};
 /// How long the engine may take for a list before this pass does without.
 const LIST: Duration = Duration::from_secs(2);
 
+/// How long the engine may take with a SIGKILL before it is asked again.
+const KILL: Duration = Duration::from_secs(10);
+
 /// The reconciler's own state, all of it replaceable.
 struct Reconciler {
     dynos: Dynos,
@@ -136,8 +139,8 @@ impl Reconciler {
         let apps = read::apps(&self.dynos.store, &mut self.slugs).await?;
         let Some(observed) = &self.observed else { return Ok((false, None)) };
         let now = Instant::now();
-        remember(&mut self.memory, &apps, observed, now);
         let config = &self.dynos.config;
+        remember(&mut self.memory, &apps, observed, config.grace + KILL, now);
         let Plan { steps, next } = plan(&World { apps: &apps, observed, memory: &self.memory, config, now });
         let (records, others): (Vec<Step>, Vec<Step>) =
             steps.into_iter().partition(|step| matches!(step, Step::Create(_) | Step::Forget(_)));
@@ -146,7 +149,8 @@ impl Reconciler {
         }
         let changed = !records.is_empty();
         if changed {
-            self.dynos.record(records, &mut self.memory.crashes).await?;
+            let seen = apps.values().flat_map(|app| app.dynos.iter().map(|dyno| dyno.id)).collect();
+            self.dynos.record(records, &seen, &mut self.memory.crashes).await?;
         }
         Ok((changed, next))
     }
@@ -182,8 +186,8 @@ impl Reconciler {
                 }
             }
             Outcome::StartFailed(dyno) => self.dynos.count(&dyno, &mut self.memory, Instant::now()),
-            Outcome::Terminated => {
-                self.memory.terminated.insert(id, Instant::now());
+            Outcome::Terminated(at) => {
+                self.memory.terminated.insert(id, at);
             }
             Outcome::Removed => {
                 if let Some(observed) = &mut self.observed {
@@ -197,8 +201,9 @@ impl Reconciler {
     }
 }
 
-/// Notes when what is seen was seen first, and forgets what is gone.
-fn remember(memory: &mut Memory, apps: &BTreeMap<AppId, AppView>, observed: &Observed, now: Instant) {
+/// Notes when what is seen was seen first, and forgets what is gone. What still runs `limit` after it was told to stop
+/// is told again.
+fn remember(memory: &mut Memory, apps: &BTreeMap<AppId, AppView>, observed: &Observed, limit: Duration, now: Instant) {
     for (id, instance) in observed.all() {
         let since = if instance.exit().is_some() { &mut memory.ended_since } else { &mut memory.running_since };
         since.entry(id).or_insert(now);
@@ -206,7 +211,8 @@ fn remember(memory: &mut Memory, apps: &BTreeMap<AppId, AppView>, observed: &Obs
     let known = |id: &DynoId| observed.get(*id).is_some();
     memory.running_since.retain(|id, _| known(id));
     memory.ended_since.retain(|id, _| known(id));
-    memory.terminated.retain(|id, _| known(id));
+    let runs = |id: &DynoId| observed.get(*id).is_some_and(|instance| instance.exit().is_none());
+    memory.terminated.retain(|id, at| known(id) && !(runs(id) && now.duration_since(*at) > limit));
     memory.resting.retain(|_, until| *until > now);
     memory.crashes.keep(|app| apps.contains_key(&app));
 }

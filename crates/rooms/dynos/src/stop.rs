@@ -33,8 +33,9 @@ impl Dynos {
 
     /// SIGTERM now, SIGKILL by the engine after the grace time.
     pub(crate) async fn terminate(&self, id: DynoId) -> Result<Outcome, Failed> {
+        let at = Instant::now();
         self.engine.stop(id, self.config.grace).await?;
-        Ok(Outcome::Terminated)
+        Ok(Outcome::Terminated(at))
     }
 
     /// A dyno that was told to stop has ended.

@@ -76,9 +76,12 @@ impl Book {
     pub(crate) fn add_output(&self, from: &Origin, batch: Batch, since: Option<Timestamp>) {
         let run = record::run(from.run);
         let mut state = self.state();
-        if let (1.., Some(first)) = (batch.dropped, batch.records.first()) {
-            let line = text::output_overflow(from.app, batch.dropped, since.unwrap_or(first.time));
-            state.append(&self.folder, &line, &line.text, Some(Place { run, sequence: first.sequence - 1 }));
+        if batch.dropped > 0 {
+            let first = batch.records.first();
+            let since = since.or(first.map(|first| first.time)).unwrap_or_else(Timestamp::now);
+            let line = text::output_overflow(from.app, batch.dropped, since);
+            let place = first.map(|first| Place { run, sequence: first.sequence - 1 });
+            state.append(&self.folder, &line, &line.text, place);
         }
         for printed in batch.records {
             let text = text::printed(&printed.text);

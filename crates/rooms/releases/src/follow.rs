@@ -15,6 +15,10 @@ use crate::Releases;
 const TIMER: Duration = Duration::from_secs(5);
 /// How long lines may still arrive after the end.
 const LAST_LINES: Duration = Duration::from_secs(2);
+/// How often the engine is asked the same while it goes away and comes back.
+const ATTEMPTS: usize = 20;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How it ended.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(crate) enum End {
     Exited(Exit),
     /// It was ended for taking too long.
     TimedOut,
+    /// It was ended because its app was deleted.
+    Deleted,
     /// Its instance is gone: nobody can say.
     Gone,
 }
@@ -54,13 +60,24 @@ impl Releases {
                 }
             }
         };
-        if let Ok(end) = tokio::time::timeout(self.config.phase_limit, both).await {
-            return Ok(end?);
-        }
-        self.engine.stop(id, self.config.grace).await?;
+        let cut = tokio::select! {
+            end = both => return Ok(end?),
+            () = tokio::time::sleep(self.config.phase_limit) => End::TimedOut,
+            () = self.deleted(release) => End::Deleted,
+        };
+        patiently(|| self.engine.stop(id, self.config.grace)).await?;
         // The engine kills it after the grace time; what matters is that it has ended before the release does.
         drop(tokio::time::timeout(self.config.grace + TIMER, self::exit(&self.engine, id)).await);
-        Ok(End::TimedOut)
+        Ok(cut)
+    }
+
+    /// Waits until the release is deleted, as it is with its app.
+    async fn deleted(&self, release: &Release) {
+        let mut changes = self.wakers.changes.watch();
+        while !matches!(store::releases::get(&self.store, release.id).await, Ok(None)) {
+            // Whether a change or the timer ended the wait, the store is looked at.
+            drop(tokio::time::timeout(TIMER, changes.changed()).await);
+        }
     }
 
     /// How many lines an earlier process kept.
@@ -75,7 +92,7 @@ impl Releases {
 
     /// Copies lines until there are no more. A ring that cannot be read costs the lines, not the release.
     async fn copy(&self, release: &Release, id: DynoId, name: &str, kept: u64, output: &mut Output) {
-        let ring = match self.engine.output(id).await {
+        let ring = match patiently(|| self.engine.output(id)).await {
             Ok(ring) => ring,
             Err(error) => return tracing::error!(%error, release.id = %release.id, "a release phase has no output"),
         };
@@ -106,11 +123,26 @@ impl Releases {
     }
 }
 
+/// Asks the engine again while it goes away and comes back: its restart must not cost a release phase one of its
+/// starts.
+pub(crate) async fn patiently<T, R>(ask: impl Fn() -> R) -> Result<T, engine::Error>
+where
+    R: Future<Output = Result<T, engine::Error>>,
+{
+    for _ in 1..ATTEMPTS {
+        match ask().await {
+            Err(engine::Error::Away) => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
 /// Waits for an instance's end.
 async fn exit(engine: &Engine, id: DynoId) -> Result<End, engine::Error> {
     let mut events = engine.events();
     loop {
-        let list = engine.list().await?;
+        let list = patiently(|| engine.list()).await?;
         match list.into_iter().find(|instance| instance.spec.id == id).map(|instance| instance.state) {
             None => return Ok(End::Gone),
             Some(InstanceState::Exited(exit)) => return Ok(End::Exited(exit)),

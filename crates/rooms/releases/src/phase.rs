@@ -15,7 +15,7 @@ use store::slugs::Slug;
 use vocabulary::{DynoId, DynoSize, ProcessType, ReleaseEvent, ReleaseId, ReleaseStatus};
 use work::{Handler, Outcome};
 
-use crate::follow::End;
+use crate::follow::{End, patiently};
 use crate::record::made_current;
 use crate::{Error, Releases, lines};
 
@@ -36,6 +36,8 @@ struct Payload {
 enum Verdict {
     Passed,
     Failed(String),
+    /// There is nothing left to end.
+    Deleted,
     /// The job is to run again.
     Unknown,
 }
@@ -126,6 +128,7 @@ impl Releases {
         };
         let event = match &verdict {
             Verdict::Unknown => return Ok(Outcome::Again),
+            Verdict::Deleted => return Ok(Outcome::Done),
             Verdict::Passed => ReleaseEvent::Succeed,
             Verdict::Failed(_) => ReleaseEvent::Fail,
         };
@@ -154,7 +157,7 @@ impl Releases {
             return Ok(Verdict::Failed("its id names no instance".to_owned()));
         };
         let name = name(id);
-        let known = self.engine.list().await?.iter().any(|instance| instance.spec.id == id);
+        let known = patiently(|| self.engine.list()).await?.iter().any(|instance| instance.spec.id == id);
         if !known {
             let began = self.outputs.read(&release.id.to_string()).is_ok();
             if began && attempts >= STARTS {
@@ -171,7 +174,7 @@ impl Releases {
         let end = self.follow(release, id, &name, known).await?;
         let verdict = self.judge(release, &name, &end);
         if !matches!(verdict, Verdict::Unknown) {
-            self.engine.remove(id).await?;
+            patiently(|| self.engine.remove(id)).await?;
         }
         Ok(verdict)
     }
@@ -199,6 +202,7 @@ impl Releases {
     fn judge(&self, release: &Release, name: &str, end: &End) -> Verdict {
         match end {
             End::Gone => Verdict::Unknown,
+            End::Deleted => Verdict::Deleted,
             End::TimedOut => Verdict::Failed("the release command took too long".to_owned()),
             End::Exited(Exit { status, .. }) => {
                 self.say(release, name, lines::exited(*status));

@@ -1,1 +1,106 @@
-//! Placeholder.
+//! The engine role: root, and small.
+
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use local::git::RepositoriesConfig;
+use local::images::ImagesConfig;
+use local::instances::InstancesConfig;
+use local::network::NetworkConfig;
+
+use super::{Error, Inheritance, doing};
+use crate::layout::Layout;
+use crate::settings::Settings;
+use crate::users::Users;
+
+/// The first address of the first install: the range for tests between networks (RFC 2544), routed nowhere.
+const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+/// Each install has a /20 of it: 4,094 addresses.
+const PREFIX: u8 = 20;
+/// The first user id that instances get on any install, and how many instances an install has ids for.
+const IDS: (u32, u32) = (0x1000_0000, 2048);
+/// Ids of one instance.
+const IDS_EACH: u32 = 65_536;
+
+/// Serves until the process ends.
+pub(super) fn run(mut inheritance: Inheritance, settings: &Settings, layout: &Layout) -> Result<(), Error> {
+    inheritance.follow_supervisor()?;
+    let socket = UnixListener::from(inheritance.fd("engine")?);
+    let config = config(settings, layout)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("start a runtime"))?;
+    runtime.block_on(async {
+        // The socket has listened all the time: what connects from now on is answered as soon as the engine is ready.
+        inheritance.ready()?;
+        local::run(config, socket).await.map_err(doing("run the engine"))
+    })
+}
+
+fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> {
+    let users = Users::ensure().map_err(doing("find the system users"))?;
+    let program = std::env::current_exe().map_err(doing("find our own program"))?;
+    let beside = |name: &str| program.with_file_name(name);
+    let slot = layout.slot().ok_or_else(|| std::io::Error::other("it is in no slot")).map_err(doing("find our range"))?;
+    let own = |subcommand: &str| vec![program.display().to_string(), subcommand.to_owned()];
+    let inside = ["init", "buildpacks"].map(|name| (name.to_owned(), beside(&format!("slipway-{name}"))));
+    Ok(local::Config {
+        control_uid: users.control.uid,
+        instances: InstancesConfig {
+            install: layout.install.clone(),
+            data: layout.data.clone(),
+            run: layout.run(),
+            first_id: first_id(slot),
+            ranges: IDS.1,
+            shim: beside("slipway-shim"),
+            programs: inside.to_vec(),
+            mkfs: PathBuf::from("/sbin/mkfs.ext4"),
+        },
+        images: ImagesConfig {
+            folder: layout.at("images"),
+            stacks: layout.at("stacks"),
+            mounts: layout.in_run("mounts"),
+            packer_uid: users.packer.uid,
+            packer: own("packer"),
+            mksquashfs: PathBuf::from("/usr/bin/mksquashfs"),
+        },
+        network: NetworkConfig {
+            install: layout.install.clone(),
+            range: (first_address(slot), PREFIX),
+            egress_allow: settings.egress_allow.iter().filter_map(|range| range.parse().ok()).collect(),
+            nft: PathBuf::from("/usr/sbin/nft"),
+            forwarder: own("forwarder"),
+            forwarder_uid: users.packer.uid,
+        },
+        repositories: RepositoriesConfig {
+            folder: layout.at("git"),
+            uid: users.git.uid,
+            gid: users.git.gid,
+            hooks: layout.at("hooks"),
+            hook_program: program.clone(),
+            git: PathBuf::from("/usr/bin/git"),
+            max_input_bytes: 1 << 30,
+        },
+    })
+}
+
+fn first_address(slot: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(FIRST_ADDRESS.to_bits() + (slot << (32 - PREFIX)))
+}
+
+fn first_id(slot: u32) -> u32 {
+    IDS.0 + slot * IDS.1 * IDS_EACH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::SLOTS;
+
+    #[test]
+    fn every_slot_has_ids_and_addresses_of_its_own() {
+        assert!(u64::from(IDS.0) + u64::from(SLOTS) * u64::from(IDS.1) * u64::from(IDS_EACH) <= u64::from(u32::MAX));
+        assert_eq!(first_id(1) - first_id(0), IDS.1 * IDS_EACH);
+        assert_eq!(first_address(1), Ipv4Addr::new(198, 18, 16, 0));
+        assert_eq!(first_address(SLOTS - 1), Ipv4Addr::new(198, 18, 240, 0));
+    }
+}

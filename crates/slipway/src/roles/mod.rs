@@ -20,7 +20,6 @@ use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::supervisor::FIRST_FD;
 
-pub(crate) use control::create_administrator_file_name;
 
 /// Why a role could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +49,7 @@ impl Inheritance {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         // A listen address has colons of its own, which systemd's convention separates by: see `split_names`.
         let names = split_names(&names);
-        let fds = (FIRST_FD..).zip(&names).filter_map(|(number, name)| Some((name.clone(), sys::inherited::take(number).ok()?)));
+        let fds = (FIRST_FD..).zip(&names).filter_map(|(number, name)| Some((name.clone(), sys::descriptors::inherited(number).ok()?)));
         Self { fds: fds.collect(), names }
     }
 

@@ -1,6 +1,10 @@
 //! The router role.
 
 use std::net::TcpListener;
+use std::thread;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::{Error, Inheritance, doing};
 use crate::layout::Layout;
@@ -9,10 +13,39 @@ use crate::layout::Layout;
 pub(super) fn run(mut inheritance: Inheritance, layout: &Layout) -> Result<(), Error> {
     let names: Vec<String> = inheritance.names.iter().filter(|name| name.as_str() != "ready").cloned().collect();
     let listeners = names.iter().map(|name| inheritance.fd(name).map(TcpListener::from));
-    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
-    let mut config = router::Config::new(listeners);
-    config.platform_socket = layout.in_run("control.sock");
-    config.routes_socket = layout.in_run("routes.sock");
-    config.table_file = layout.in_run("router/table.json");
-    router::run(config, move || drop(inheritance.ready())).map_err(doing("serve requests"))
+    let config = router::Config {
+        listeners: listeners.collect::<Result<_, _>>()?,
+        platform_socket: layout.in_run("control.sock"),
+        routes_socket: layout.in_run("routes.sock"),
+        table_file: layout.in_run("router/table.json"),
+        workers: thread::available_parallelism().map_or(1, usize::from),
+        max_connections: max_connections(),
+        timeouts: router::Timeouts::default(),
+    };
+    let shutdown = on_terminate()?;
+    // The sockets have listened all the time: what waits in them is served as soon as the workers run.
+    inheritance.ready()?;
+    router::run(config, shutdown).map_err(doing("serve requests"))
+}
+
+/// As many connections as the limit on open files carries, with one more file for each request under way.
+fn max_connections() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1024);
+    usize::try_from(limit / 9 * 4).unwrap_or(usize::MAX).min(router::Config::MAX_CONNECTIONS)
+}
+
+/// A watch that turns true on SIGTERM.
+fn on_terminate() -> Result<watch::Receiver<bool>, Error> {
+    let (ask, asked) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("start a runtime"))?;
+    let mut terminate = {
+        let _inside = runtime.enter();
+        signal(SignalKind::terminate()).map_err(doing("listen for signals"))?
+    };
+    let waiting = move || {
+        runtime.block_on(terminate.recv());
+        ask.send_replace(true);
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(waiting).map_err(doing("listen for signals"))?;
+    Ok(asked)
 }

@@ -102,6 +102,7 @@ impl Supervisor {
             .map_err(doing(format!("make the data folder {}", settings.data.display())))?;
         own_folder(&layout.run(), 0o711, None).map_err(doing("make the folder of sockets"))?;
         let lock = take_lock(&layout)?;
+        layout.take_slot().map_err(doing("take a range of addresses"))?;
         let users = Users::ensure().map_err(doing("make the system users"))?;
         make_folders(&layout, &users).map_err(doing("make the folders of the data folder"))?;
         let file = layout.in_run("settings.json");

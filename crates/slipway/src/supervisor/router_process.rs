@@ -71,6 +71,7 @@ pub(crate) fn kill(pid: u32, file: &Path) -> io::Result<()> {
 }
 
 /// Waits until a process has ended.
+#[expect(deprecated, reason = "its successor is unsafe for types whose descriptor may change; an OwnedFd's does not")]
 pub(crate) async fn ended(handle: OwnedFd) -> io::Result<()> {
     let handle = AsyncFd::with_interest(handle, tokio::io::Interest::READABLE)?;
     handle.readable().await.map(drop)

@@ -38,7 +38,7 @@ pub(crate) fn forward_pids(pipe: OwnedFd, to: mpsc::Sender<u32>) -> io::Result<(
         while let Ok(Some(line)) = lines.next_line().await {
             if let Ok(pid) = line.trim().parse() {
                 // A replacement that is under way already is enough.
-                drop(to.try_send(pid));
+                to.try_send(pid).unwrap_or_default();
             }
         }
     });

@@ -74,6 +74,27 @@ async fn a_waiting_reader_wakes_and_a_dropped_wait_loses_nothing() {
     }
 }
 
+#[tokio::test]
+async fn two_hundred_waiting_readers_wake_and_readers_of_one_ring_all_do() {
+    let mut rings: Vec<_> = (0..200).map(|_| ring(MIN_CAPACITY)).collect();
+    let mut readers: Vec<_> = rings.iter().map(|(file, _)| reader(file, 0)).collect();
+    let mut again = reader(&rings[0].0, 0);
+    for reader in readers.iter_mut().chain([&mut again]) {
+        assert!(tokio::time::timeout(Duration::from_millis(1), reader.next()).await.is_err());
+    }
+    let began = tokio::time::Instant::now();
+    for ((_, writer), reader) in rings.iter_mut().zip(&mut readers) {
+        let (batch, ()) = tokio::join!(reader.next(), async { push(writer, b"new") });
+        assert_eq!(texts(&batch.unwrap()), ["new"]);
+    }
+    assert_eq!(texts(&again.next().await.unwrap()), ["new"]);
+    drop(again);
+    let (_, writer) = &mut rings[0];
+    let (batch, ()) = tokio::join!(readers[0].next(), async { push(writer, b"newer") });
+    assert_eq!(texts(&batch.unwrap()), ["newer"]);
+    assert!(began.elapsed() < Duration::from_secs(20), "the waits ended by the timer only");
+}
+
 #[test]
 fn staged_lines_are_seen_once_flushed() {
     let (file, mut writer) = ring(MIN_CAPACITY);

@@ -122,7 +122,8 @@ fn complained(stderr: Option<impl Read>, status: std::process::ExitStatus) -> Re
 }
 
 fn start_packer(config: &ImagesConfig, prefix: &str, limit: u64, tar: OwnedFd) -> Result<Child, Error> {
-    let (program, args) = config.packer.split_first().ok_or_else(|| Error::Program(PathBuf::new(), io::ErrorKind::NotFound.into()))?;
+    let (program, args) =
+        config.packer.split_first().ok_or_else(|| Error::Program(PathBuf::new(), io::ErrorKind::NotFound.into()))?;
     let flags = OFlags::TMPFILE.bits().cast_signed();
     let spool = File::options().read(true).write(true).mode(0o600).custom_flags(flags).open(&config.folder);
     let spool = spool.map_err(|source| Error::Write { path: config.folder.clone(), source })?;

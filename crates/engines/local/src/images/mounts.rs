@@ -36,7 +36,8 @@ impl Mounts {
             rustix::mount::mount_change(&folder, private).map_err(|error| failed(error.into()))?;
         }
         let inside = points.iter().filter_map(|point| point.strip_prefix(&folder).ok());
-        let mounted = inside.filter_map(|name| name.to_str()).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mounted =
+            inside.filter_map(|name| name.to_str()).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         Ok(Self { folder, mounted: Mutex::new(mounted) })
     }
 
@@ -73,7 +74,7 @@ impl Mounts {
 
 fn mount_image(image: &Path, target: &Path) -> io::Result<()> {
     fs::create_dir_all(target)?;
-    let device = sys::loop_device::attach_read_only(File::open(image)?.as_fd())?;
+    let device = sys::loops::attach(File::open(image)?.as_fd(), sys::loops::Access::ReadOnly)?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     rustix::mount::mount(&device.path, target, "squashfs", flags, None)?;
     Ok(())

@@ -39,6 +39,8 @@ fn quiet(env: &mut Environment, site: &Site<'_>) {
         }
     };
     default("NPM_CONFIG_CACHE", &cache);
+    // Its debug logs would land in the cache and make every build change it.
+    default("NPM_CONFIG_LOGS_MAX", "0");
     default("NPM_CONFIG_FUND", "false");
     default("NPM_CONFIG_AUDIT", "false");
     default("NPM_CONFIG_UPDATE_NOTIFIER", "false");

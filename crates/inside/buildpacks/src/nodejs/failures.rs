@@ -46,7 +46,8 @@ pub(super) fn wrong_runtime(name: &str, requirement: &str, version: &str) -> Bui
         format!("{name} {version} does not satisfy engines.{name} {requirement:?}"),
         format!(
             "{name} {version} does not satisfy engines.{name} \"{requirement}\" of package.json.\n\n\
-             Correct the requirement, such as \"22.x\", and push again."
+             This version was mounted because another build step or a setting of the platform asked for it.\n\
+             Push again; if it stays so, ask for another version in package.json, or tell the platform's operator."
         ),
     )
 }

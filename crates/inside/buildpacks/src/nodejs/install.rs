@@ -7,8 +7,15 @@ use super::runtimes::Tools;
 use crate::builtin::Site;
 use crate::error::BuildError;
 
+/// The modules after installing: where they are kept, and how they looked.
+#[derive(Debug)]
+pub(super) struct Installed {
+    cache: ModulesCache,
+    fingerprint: [u8; 32],
+}
+
 /// `-----> Restoring cache` and `-----> Installing dependencies`.
-pub(super) fn dependencies(site: &Site<'_>, manifest: &Manifest, tools: &Tools) -> Result<(), BuildError> {
+pub(super) fn dependencies(site: &Site<'_>, manifest: &Manifest, tools: &Tools) -> Result<Installed, BuildError> {
     run_script(site, manifest, tools, "heroku-prebuild", true)?;
     let cache = ModulesCache::of(site, tools);
     let restored = restore(site, manifest, &cache)?;
@@ -16,14 +23,17 @@ pub(super) fn dependencies(site: &Site<'_>, manifest: &Manifest, tools: &Tools) 
     site.out.section("Installing dependencies");
     if !manifest.has_dependencies() {
         site.out.text("No dependencies in package.json");
-        return lifecycle(site, manifest, tools);
-    }
-    if restored {
+    } else if restored {
         site.out.text("Using node_modules of the last build (lockfile unchanged)");
-        return lifecycle(site, manifest, tools);
+    } else {
+        install(site, tools)?;
+        cache.keep().map_err(BuildError::io("keeping node_modules in the cache"))?;
     }
-    install(site, tools)?;
-    cache.keep().map_err(BuildError::io("keeping node_modules in the cache"))
+    let fingerprint = cache.fingerprint().map_err(BuildError::io("looking at node_modules"))?;
+    if restored || !manifest.has_dependencies() {
+        lifecycle(site, manifest, tools)?;
+    }
+    Ok(Installed { cache, fingerprint })
 }
 
 fn restore(site: &Site<'_>, manifest: &Manifest, cache: &ModulesCache) -> Result<bool, BuildError> {
@@ -86,7 +96,12 @@ pub(super) fn build(site: &Site<'_>, manifest: &Manifest, tools: &Tools) -> Resu
 }
 
 /// `-----> Pruning devDependencies`, unless the app wants to keep them.
-pub(super) fn prune(site: &Site<'_>, manifest: &Manifest, tools: &Tools) -> Result<(), BuildError> {
+pub(super) fn prune(
+    site: &Site<'_>,
+    manifest: &Manifest,
+    tools: &Tools,
+    installed: &Installed,
+) -> Result<(), BuildError> {
     if !manifest.has_dev_dependencies() {
         return Ok(());
     }
@@ -99,7 +114,24 @@ pub(super) fn prune(site: &Site<'_>, manifest: &Manifest, tools: &Tools) -> Resu
         Some("true") => out.text("Skipping because NPM_CONFIG_PRODUCTION is 'true'"),
         Some("false") => out.text("Skipping because NPM_CONFIG_PRODUCTION is 'false'"),
         _ if !production => out.text("Skipping because NODE_ENV is not 'production'"),
-        _ => run(site, tools, &["prune", "--omit=dev", "--ignore-scripts"], failures::prune)?,
+        _ => prune_modules(site, tools, installed)?,
+    }
+    Ok(())
+}
+
+/// Pruning is only npm's work the first time. Modules that a script of the app changed (generated clients live there)
+/// are always pruned in place.
+fn prune_modules(site: &Site<'_>, tools: &Tools, installed: &Installed) -> Result<(), BuildError> {
+    let cache = &installed.cache;
+    let looking = || BuildError::io("looking at node_modules");
+    let untouched = cache.fingerprint().map_err(looking())? == installed.fingerprint;
+    if untouched && cache.restore_pruned().map_err(BuildError::io("restoring pruned node_modules"))? {
+        site.out.text("Using pruned node_modules of the last build (lockfile unchanged)");
+        return Ok(());
+    }
+    run(site, tools, &["prune", "--omit=dev", "--ignore-scripts"], failures::prune)?;
+    if untouched {
+        cache.keep_pruned().map_err(BuildError::io("keeping pruned node_modules in the cache"))?;
     }
     Ok(())
 }

@@ -59,22 +59,22 @@ impl Manifest {
     fn has_group(&self, name: &str) -> bool {
         self.json[name].as_object().is_some_and(|group| !group.is_empty())
     }
+}
 
-    /// Only npm is built in; another manager's lockfile must not be ignored silently.
-    pub(super) fn refuse_other_managers(&self, folder: &Path) -> Result<(), BuildError> {
-        let lockfiles = [("yarn", "yarn.lock"), ("pnpm", "pnpm-lock.yaml"), ("bun", "bun.lock"), ("bun", "bun.lockb")];
-        let npm = has_lockfile(folder);
-        for (manager, lockfile) in lockfiles {
-            if folder.join(lockfile).is_file() {
-                return Err(if npm {
-                    failures::two_lockfiles(lockfile)
-                } else {
-                    failures::other_manager(manager, lockfile)
-                });
-            }
+/// Only npm is built in; another manager's lockfile must not be ignored silently.
+pub(super) fn refuse_other_managers(folder: &Path) -> Result<(), BuildError> {
+    let lockfiles = [("yarn", "yarn.lock"), ("pnpm", "pnpm-lock.yaml"), ("bun", "bun.lock"), ("bun", "bun.lockb")];
+    let npm = has_lockfile(folder);
+    for (manager, lockfile) in lockfiles {
+        if folder.join(lockfile).is_file() {
+            return Err(if npm {
+                failures::two_lockfiles(lockfile)
+            } else {
+                failures::other_manager(manager, lockfile)
+            });
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Whether `npm ci` can be used.

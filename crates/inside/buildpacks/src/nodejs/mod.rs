@@ -34,12 +34,12 @@ pub(crate) fn default_web(folder: &Path) -> Option<&'static str> {
 /// Builds the app, section by section.
 pub(crate) fn compile(site: Site<'_>) -> Result<(), BuildError> {
     let manifest = Manifest::read(site.build)?;
-    manifest.refuse_other_managers(site.build)?;
+    manifest::refuse_other_managers(site.build)?;
     let env = environment::create(&site)?;
     let tools = runtimes::install(&site, &manifest, env)?;
-    install::dependencies(&site, &manifest, &tools)?;
+    let installed = install::dependencies(&site, &manifest, &tools)?;
     install::build(&site, &manifest, &tools)?;
-    install::prune(&site, &manifest, &tools)?;
+    install::prune(&site, &manifest, &tools, &installed)?;
     install::cleanup(&site, &manifest, &tools)?;
     profile::write(&site).map_err(BuildError::io("writing .profile.d/nodejs.sh"))?;
     site.out.text("");

@@ -16,7 +16,7 @@ use super::runtimes::Tools;
 use crate::builtin::Site;
 
 /// Grows when the layout of the cache changes.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// One slot: the modules and the key they were installed under.
 #[derive(Debug)]
@@ -47,6 +47,33 @@ impl ModulesCache {
         }
         copy(&self.folder.join("node_modules"), &self.modules)?;
         Ok(true)
+    }
+
+    /// A picture of the app's modules, to see later whether a script of the app changed them.
+    pub(super) fn fingerprint(&self) -> io::Result<[u8; 32]> {
+        Ok(crate::pack::fingerprint(&self.modules)?.0)
+    }
+
+    /// Puts the modules as the last build pruned them in place of the whole ones, if they were kept.
+    pub(super) fn restore_pruned(&self) -> io::Result<bool> {
+        let pruned = self.folder.join("pruned");
+        if self.key.is_none() || !pruned.is_dir() {
+            return Ok(false);
+        }
+        fs::remove_dir_all(&self.modules)?;
+        copy(&pruned, &self.modules)?;
+        Ok(true)
+    }
+
+    /// Keeps the modules after pruning too, in the slot of the same key.
+    pub(super) fn keep_pruned(&self) -> io::Result<()> {
+        if self.key.is_none() || !self.modules.is_dir() || !self.folder.is_dir() {
+            return Ok(());
+        }
+        // Renamed when whole: a copy that was cut off is never used.
+        let part = self.folder.join("pruned.part");
+        copy(&self.modules, &part)?;
+        fs::rename(part, self.folder.join("pruned"))
     }
 
     /// Keeps the modules of the app in place of the older ones.
@@ -83,7 +110,7 @@ fn key(site: &Site<'_>, tools: &Tools) -> String {
     for (name, value) in tools.env.iter().filter(|(name, _)| decides(name)) {
         part(name, value.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::pack::hex(&hash.finalize())
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

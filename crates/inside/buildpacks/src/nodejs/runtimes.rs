@@ -69,14 +69,10 @@ fn check(name: &str, requirement: &str, version: &str) -> Result<(), BuildError>
     if exact.satisfies(&range) { Ok(()) } else { Err(failures::wrong_runtime(name, requirement, version)) }
 }
 
-/// npm's program in a mounted runtime: the package itself, or the tree a distribution of Node.js has.
+/// npm's program in a mounted runtime: in Node's own tree, where distributions have it, or in one of its own.
 fn npm_program(runtimes: &Path) -> Option<PathBuf> {
-    let places = [
-        "npm/bin/npm-cli.js",
-        "npm/lib/node_modules/npm/bin/npm-cli.js",
-        "npm/package/bin/npm-cli.js",
-        "node/lib/node_modules/npm/bin/npm-cli.js",
-    ];
+    let places =
+        ["node/lib/node_modules/npm/bin/npm-cli.js", "npm/lib/node_modules/npm/bin/npm-cli.js", "npm/bin/npm-cli.js"];
     places.into_iter().map(|place| runtimes.join(place)).find(|path| path.is_file())
 }
 
@@ -84,8 +80,12 @@ fn bin(site: &Site<'_>) -> PathBuf {
     site.build.join(".heroku/bin")
 }
 
-/// Links `npm` and `npx` into `.heroku/bin` of the slug: the `bin/npm` of npm's own package only works beside a node.
+/// Links `npm` and `npx` into `.heroku/bin` of the slug if they are not beside `node`: the `bin/npm` of npm's own package
+/// only works there.
 fn link(site: &Site<'_>, program: &Path) -> io::Result<()> {
+    if site.layout.runtimes().join("node/bin/npm").exists() {
+        return Ok(());
+    }
     fs::create_dir_all(bin(site))?;
     for (name, file) in [("npm", "npm-cli.js"), ("npx", "npx-cli.js")] {
         let place = bin(site).join(name);

@@ -1,6 +1,7 @@
 //! The contract, run on this host in a temporary folder: real tars, real bash buildpacks, a real git.
 
 mod contract;
+mod examples;
 mod hostile;
 mod nodejs;
 
@@ -100,7 +101,9 @@ impl Bench {
         let npm = command("sh", &["-c", "readlink -f \"$(command -v npm)\""]);
         std::os::unix::fs::symlink(&node, runtimes.join("node/bin/node")).unwrap();
         let package = Path::new(&npm).parent().unwrap().parent().unwrap();
-        std::os::unix::fs::symlink(package, runtimes.join("npm")).unwrap();
+        fs::create_dir_all(runtimes.join("node/lib/node_modules")).unwrap();
+        std::os::unix::fs::symlink(package, runtimes.join("node/lib/node_modules/npm")).unwrap();
+        std::os::unix::fs::symlink(package.join("bin/npm-cli.js"), runtimes.join("node/bin/npm")).unwrap();
         let node_version = command(&node, &["--version"]).trim_start_matches('v').to_owned();
         let npm_version = fs::read_to_string(package.join("package.json")).unwrap();
         let npm_version: serde_json::Value = serde_json::from_str(&npm_version).unwrap();

@@ -1,5 +1,7 @@
 //! The Node.js buildpack with the host's node and npm in place of the shared runtimes.
 
+use inside_contract::BuildReport;
+
 use super::Bench;
 
 const SERVER: &str = "require('http').createServer((q, r) => r.end('hi')).listen(process.env.PORT)";
@@ -10,7 +12,7 @@ fn golden(bench: &Bench, output: &str) -> String {
     for runtime in &bench.request.runtimes {
         output = output.replace(&runtime.version, &format!("{}-VERSION", runtime.name));
     }
-    output.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    output.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 #[test]
@@ -24,10 +26,23 @@ fn an_app_without_dependencies_never_starts_npm() {
     assert_eq!((compiled.language.as_str(), compiled.runtimes.len()), ("Node.js", 2));
     assert_eq!(compiled.detected, ["heroku/nodejs"]);
     assert!(!compiled.cache_written);
-    assert!(!built.slug.join(".heroku/node").exists());
-    assert!(built.slug.join(".heroku/bin/npm").is_symlink());
+    assert!(!built.slug.join(".heroku").exists(), "runtimes are no part of the slug");
     let profile = built.file(".profile.d/nodejs.sh");
     assert!(profile.contains("WEB_CONCURRENCY"));
+}
+
+#[test]
+fn an_npm_in_a_runtime_of_its_own_is_linked_into_the_slug() {
+    let mut bench = Bench::new();
+    bench.mount_node();
+    let runtimes = bench.layout.runtimes();
+    std::fs::create_dir_all(runtimes.join("npm/lib")).unwrap();
+    std::fs::rename(runtimes.join("node/lib/node_modules"), runtimes.join("npm/lib/node_modules")).unwrap();
+    std::fs::remove_file(runtimes.join("node/bin/npm")).unwrap();
+    let manifest = r#"{"scripts": {"build": "npm --version > npm-version"}}"#;
+    let built = bench.build(&[("package.json", manifest), ("Procfile", "web: x")]);
+    assert_eq!(built.file("npm-version").trim(), bench.request.runtimes[1].version);
+    assert!(built.slug.join(".heroku/bin/npm").is_symlink());
 }
 
 #[test]
@@ -74,8 +89,10 @@ fn failures_say_what_happened_and_what_to_try() {
     for (files, message) in cases {
         let built = bench.build(files);
         assert!(built.failed().contains(message), "{}: {message}", built.failed());
+        let BuildReport::Failed { language, .. } = &built.report else { panic!() };
+        assert_eq!(language.as_deref(), Some("Node.js"), "for `failed to compile Node.js app`");
         let (_, explained) = built.output.split_once("\n\n !     ").unwrap();
-        texts.push_str(&format!("{message}\n !     {explained}\n"));
+        texts.extend([message, "\n !     ", explained, "\n"]);
     }
     assert_eq!(golden(&bench, &texts), include_str!("golden/nodejs-failures.txt"));
 }

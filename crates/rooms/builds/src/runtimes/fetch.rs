@@ -27,7 +27,7 @@ pub(crate) fn client(ca_bundle: Option<&Path>) -> Result<reqwest::Client, Error>
         .user_agent("slipway")
         .connect_timeout(Duration::from_secs(10))
         .read_timeout(Duration::from_secs(30))
-        .timeout(Duration::from_secs(300))
+        .timeout(Duration::from_mins(5))
         .redirect(reqwest::redirect::Policy::limited(3));
     if let Some(file) = ca_bundle {
         let failed = |reason: String| Error::Fetch { url: file.display().to_string(), reason };

@@ -18,7 +18,7 @@ pub(crate) const NODE: &str = if cfg!(target_arch = "aarch64") { "node-linux-arm
 pub(crate) const NPM: &str = "npm";
 
 /// How long a package's list of versions is believed without asking again.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+const FRESH: Duration = Duration::from_mins(10);
 
 /// The abbreviated metadata of a package: what an installer needs of it.
 #[derive(Debug, Deserialize)]
@@ -56,12 +56,15 @@ impl Package {
     }
 }
 
+/// Lists of versions with when they were asked for.
+type Known = HashMap<&'static str, (Instant, Arc<Package>)>;
+
 /// A registry, with the lists of versions it gave lately; clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Registry {
     client: reqwest::Client,
     base: Option<String>,
-    known: Arc<Mutex<HashMap<&'static str, (Instant, Arc<Package>)>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Registry {

@@ -90,15 +90,17 @@ impl View<'_> {
         dyno.state == DynoState::Up && self.settled.contains(&dyno.id)
     }
 
-    /// Whether a web dyno is being replaced: a new one that is not up yet beside an old one that serves, or (without
-    /// memory for both) in its place, or an old one that has not gone yet.
+    /// Whether a web dyno is being replaced: a new one beside an old one that serves, or (without memory for both)
+    /// one that is not up yet in its place, or an old one that has not gone yet.
     fn surging(&self, names: &BTreeMap<DynoName, Place<'_>>) -> bool {
         web_places(names).any(|(place, wanted)| {
             let sorted = self.sort(place, wanted);
             let serving = sorted.stale.iter().any(|dyno| dyno.state == DynoState::Up);
             let booting = sorted.fresh.is_some_and(|fresh| !self.is_up(fresh));
             let missing = sorted.fresh.is_none() && !serving;
-            sorted.leaving || (booting && serving) || (!self.world.config.may_surge && (booting || missing))
+            sorted.leaving
+                || (sorted.fresh.is_some() && serving)
+                || (!self.world.config.may_surge && (booting || missing))
         })
     }
 

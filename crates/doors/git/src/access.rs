@@ -1,0 +1,120 @@
+//! Who may use which repository.
+//!
+//! Basic credentials: any user name, the API token as password. Without a valid token every repository asks for one;
+//! with one, a repository that is not there and one that is somebody else's answer the same.
+
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
+use store::accounts::Account;
+use store::apps::App;
+use vocabulary::{AppName, Secret};
+
+use crate::Git;
+
+/// What somebody wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Fetch,
+    Push,
+}
+
+/// Why they may not.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Denied {
+    #[error("Invalid credentials provided.")]
+    Credentials,
+    #[error("No such app.")]
+    NotFound,
+    #[error("Your authorization does not include the scope for this.")]
+    Scope,
+    #[error("The platform could not look up the app. Try again.")]
+    Store(#[from] store::Error),
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        let text = format!("{self}\n");
+        match self {
+            Self::Credentials => {
+                (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"Slipway\"")], text).into_response()
+            }
+            Self::NotFound => (StatusCode::NOT_FOUND, text).into_response(),
+            Self::Scope => (StatusCode::FORBIDDEN, text).into_response(),
+            Self::Store(error) => {
+                tracing::error!(%error, "could not look up a repository's app");
+                (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+            }
+        }
+    }
+}
+
+impl Git {
+    /// The app behind `repository` (`NAME.git`) and the account that may use it.
+    pub(crate) async fn allowed(
+        &self,
+        headers: &HeaderMap,
+        repository: &str,
+        wish: Wish,
+    ) -> Result<(App, Account), Denied> {
+        let token = password(headers).ok_or(Denied::Credentials)?;
+        let authorization = store::authorizations::by_token(&self.store, &token).await?.ok_or(Denied::Credentials)?;
+        let account = store::accounts::get(&self.store, authorization.account_id).await?.ok_or(Denied::Credentials)?;
+        let name: Option<AppName> = repository.strip_suffix(".git").and_then(|name| name.parse().ok());
+        let app = store::apps::by_name(&self.store, &name.ok_or(Denied::NotFound)?).await?;
+        let app = app.filter(|app| app.owner_id == account.id).ok_or(Denied::NotFound)?;
+        if covers(&authorization.scope, wish) { Ok((app, account)) } else { Err(Denied::Scope) }
+    }
+}
+
+/// Whether an authorization's scope covers a wish (Heroku Dev Center, "OAuth": scopes). Code may hold secrets and a
+/// clone is not only reading one's profile, so `identity` covers nothing here.
+fn covers(scope: &[String], wish: Wish) -> bool {
+    scope.iter().any(|scope| match scope.as_str() {
+        "global" | "write" | "write-protected" => true,
+        "read" | "read-protected" => wish == Wish::Fetch,
+        _ => false,
+    })
+}
+
+fn password(headers: &HeaderMap) -> Option<Secret> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (_, password) = decoded.split_once(':')?;
+    (!password.is_empty()).then(|| Secret::new(password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn the_password_is_the_token_whoever_the_user() {
+        let basic = |text: &str| headers(&format!("Basic {}", STANDARD.encode(text)));
+        assert_eq!(password(&basic("heroku:abc")), Some(Secret::new("abc")));
+        assert_eq!(password(&basic(":a:b")), Some(Secret::new("a:b")));
+        for bad in [basic("heroku:"), basic("abc"), headers("Bearer abc"), headers("Basic !"), HeaderMap::new()] {
+            assert_eq!(password(&bad), None);
+        }
+    }
+
+    #[test]
+    fn reading_scopes_fetch_and_writing_scopes_push() {
+        let covers = |scope: &str, wish| covers(&[scope.to_owned()], wish);
+        for scope in ["global", "write", "write-protected"] {
+            assert!(covers(scope, Wish::Push) && covers(scope, Wish::Fetch), "{scope}");
+        }
+        assert!(covers("read", Wish::Fetch) && !covers("read", Wish::Push));
+        assert!(!covers("identity", Wish::Fetch));
+    }
+}

@@ -1,0 +1,97 @@
+//! A request's body on its way into git: bounded, and unzipped where the client zipped it.
+
+use std::io::{self, Write};
+
+use axum::body::Body;
+use flate2::write::GzDecoder;
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+/// How much zipped input is unzipped at a time: 4 KiB become 4 MiB at the very worst.
+const SLICE: usize = 4 * 1024;
+
+/// Why a body did not arrive whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the client stopped sending")]
+    Client(#[source] axum::Error),
+    #[error("the body has more than {0} bytes")]
+    TooLarge(u64),
+    #[error("the body is not what its Content-Encoding says")]
+    Encoding(#[source] io::Error),
+    #[error("git stopped reading")]
+    Git(#[source] io::Error),
+}
+
+/// Copies a body to git, at most `limit` bytes before and after unzipping.
+pub(crate) async fn copy(
+    body: Body,
+    zipped: bool,
+    limit: u64,
+    git: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), Error> {
+    let mut body = body;
+    let mut unzip = zipped.then(|| GzDecoder::new(Vec::new()));
+    let (mut received, mut given) = (0, 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Error::Client)?.into_data() else { continue };
+        received += data.len() as u64;
+        within(received, limit)?;
+        for slice in data.chunks(SLICE) {
+            let plain = match &mut unzip {
+                None => slice.to_vec(),
+                Some(unzip) => {
+                    unzip.write_all(slice).map_err(Error::Encoding)?;
+                    std::mem::take(unzip.get_mut())
+                }
+            };
+            given += plain.len() as u64;
+            within(given, limit)?;
+            git.write_all(&plain).await.map_err(Error::Git)?;
+        }
+    }
+    if let Some(unzip) = unzip {
+        let rest = unzip.finish().map_err(Error::Encoding)?;
+        within(given + rest.len() as u64, limit)?;
+        git.write_all(&rest).await.map_err(Error::Git)?;
+    }
+    git.flush().await.map_err(Error::Git)
+}
+
+fn within(bytes: u64, limit: u64) -> Result<(), Error> {
+    if bytes > limit { Err(Error::TooLarge(limit)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zip.write_all(bytes).unwrap();
+        zip.finish().unwrap()
+    }
+
+    #[tokio::test]
+    async fn plain_and_zipped_bodies_arrive_as_they_were() {
+        for (body, zipped) in [(b"0032want".to_vec(), false), (gzip(b"0032want"), true)] {
+            let mut git = Vec::new();
+            copy(Body::from(body), zipped, 100, &mut git).await.unwrap();
+            assert_eq!(git, b"0032want");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bomb_a_flood_and_a_lie_are_refused() {
+        let bomb = gzip(&vec![0; 10_000_000]);
+        let error = copy(Body::from(bomb), true, 1_000_000, &mut Vec::new()).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge(_)));
+        let error = copy(Body::from(vec![0; 101]), false, 100, &mut Vec::new()).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge(_)));
+        let error = copy(Body::from("plain"), true, 100, &mut Vec::new()).await.unwrap_err();
+        assert!(matches!(error, Error::Encoding(_)));
+        let mut cut = gzip(b"0032want");
+        cut.truncate(12);
+        assert!(copy(Body::from(cut), true, 100, &mut Vec::new()).await.is_err());
+    }
+}

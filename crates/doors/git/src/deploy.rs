@@ -1,0 +1,167 @@
+//! Control's side of a push: the plan, the source, the build, the verdict.
+
+use std::io;
+
+use blobs::{Blobs, Draft, Outputs};
+use builds::Builds;
+use store::accounts::Account;
+use store::apps::App;
+use store::builds::Build;
+use tokio::net::unix::pipe::{Receiver, Sender};
+use vocabulary::{BuildStatus, Digest};
+
+use crate::frame::{self, Archive, Archived, Kind, PIECE, Updates};
+use crate::plan::{Plan, plan};
+
+/// What a push needs of the platform.
+#[derive(Debug, Clone)]
+pub(crate) struct Deploys {
+    pub(crate) builds: Builds,
+    pub(crate) blobs: Blobs,
+    pub(crate) outputs: Outputs,
+    /// The most bytes of files in a source.
+    pub(crate) source_limit_bytes: u64,
+}
+
+/// Why a push was not answered to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the hook went away or said nonsense")]
+    Hook(#[from] io::Error),
+    #[error("the hook's words are not of the expected shape")]
+    Shape(#[from] serde_json::Error),
+    #[error("could not keep a pushed source")]
+    Blob(#[source] io::Error),
+    #[error(transparent)]
+    Builds(#[from] builds::Error),
+}
+
+/// The source of a push.
+struct Source {
+    digest: Digest,
+    archived: Archived,
+}
+
+impl Deploys {
+    /// Speaks with the hook of one push until the verdict is given. The build goes on if the hook does not.
+    pub(crate) async fn answer(
+        &self,
+        app: &App,
+        account: &Account,
+        from: &mut Receiver,
+        to: &mut Sender,
+    ) -> Result<(), Error> {
+        let Updates(updates) = match frame::receive(from).await? {
+            (Kind::Updates, body) => serde_json::from_slice(&body)?,
+            _ => return Err(nonsense().into()),
+        };
+        let taken = match plan(&updates) {
+            Plan::Take(text) => {
+                print(to, text.as_bytes()).await?;
+                true
+            }
+            Plan::Refuse(text) => {
+                print(to, text.as_bytes()).await?;
+                false
+            }
+            Plan::Deploy(commit) => self.deploy(app, account, &commit, from, to).await?,
+        };
+        Ok(frame::send(to, Kind::Verdict, &[u8::from(taken)]).await?)
+    }
+
+    async fn deploy(
+        &self,
+        app: &App,
+        account: &Account,
+        commit: &str,
+        from: &mut Receiver,
+        to: &mut Sender,
+    ) -> Result<bool, Error> {
+        let order = Archive { commit: commit.to_owned(), limit_bytes: self.source_limit_bytes };
+        frame::send(to, Kind::Archive, &serde_json::to_vec(&order)?).await?;
+        let source = match self.source(from).await? {
+            Ok(source) => source,
+            Err(reason) => {
+                print(to, format!(" !     The source cannot be built: {reason}\n").as_bytes()).await?;
+                return Ok(false);
+            }
+        };
+        print(to, b"Compressing source files... done.\nBuilding source:\n\n").await?;
+        for path in &source.archived.submodules {
+            let text = format!(
+                " !     The submodule {path:?} is left out: submodules are not fetched. Its folder is missing in the build.\n"
+            );
+            print(to, text.as_bytes()).await?;
+        }
+        let build = self.build(app, account, commit, &source).await?;
+        self.follow(app, &build, to).await
+    }
+
+    /// Receives the tree into a blob; the inner error is what to tell the pusher.
+    async fn source(&self, from: &mut Receiver) -> Result<Result<Source, String>, Error> {
+        let mut draft = self.blobs.draft().map_err(Error::Blob)?;
+        // Heads and padding of a tar come on top of the files; a small file doubles.
+        let limit = self.source_limit_bytes.saturating_mul(2);
+        let mut bytes = 0;
+        loop {
+            match frame::receive(from).await? {
+                (Kind::Tar, piece) => {
+                    bytes += piece.len() as u64;
+                    if bytes > limit {
+                        return Ok(Err(format!("it has more than {limit} bytes")));
+                    }
+                    draft.write(&piece).map_err(Error::Blob)?;
+                }
+                (Kind::Archived, body) => {
+                    let archived = serde_json::from_slice(&body)?;
+                    return Ok(Ok(Source { digest: finish(draft).await?, archived }));
+                }
+                (Kind::Failed, text) => return Ok(Err(String::from_utf8_lossy(&text).into_owned())),
+                _ => return Err(nonsense().into()),
+            }
+        }
+    }
+
+    async fn build(&self, app: &App, account: &Account, commit: &str, source: &Source) -> Result<Build, Error> {
+        let subject = source.archived.subject.as_str();
+        let new = builds::New {
+            source: source.digest.clone(),
+            strip_top_folder: false,
+            source_version: Some(commit),
+            source_version_description: (!subject.is_empty()).then_some(subject),
+            buildpacks: None,
+            account: account.id,
+        };
+        Ok(self.builds.start(app, &new).await?)
+    }
+
+    /// Copies the build's output to the pusher; whether the push is taken.
+    async fn follow(&self, app: &App, build: &Build, to: &mut Sender) -> Result<bool, Error> {
+        let mut output = self.outputs.read(&build.id.to_string()).map_err(Error::Blob)?;
+        while let Some(piece) = output.next().await.map_err(Error::Blob)? {
+            print(to, &piece).await?;
+        }
+        let taken = self.builds.ended(build.id).await?.status == BuildStatus::Succeeded;
+        if !taken {
+            print(to, format!("Verifying deploy...\n\n!\tPush rejected to {}.\n\n", app.name).as_bytes()).await?;
+        }
+        Ok(taken)
+    }
+}
+
+async fn finish(draft: Draft) -> Result<Digest, Error> {
+    let finished = tokio::task::spawn_blocking(move || draft.finish()).await;
+    let (digest, _) = finished.map_err(io::Error::other).and_then(|finished| finished).map_err(Error::Blob)?;
+    Ok(digest)
+}
+
+async fn print(to: &mut Sender, text: &[u8]) -> io::Result<()> {
+    for piece in text.chunks(PIECE) {
+        frame::send(to, Kind::Print, piece).await?;
+    }
+    Ok(())
+}
+
+fn nonsense() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the hook said what only control says")
+}

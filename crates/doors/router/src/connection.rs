@@ -1,0 +1,213 @@
+//! One client connection: what it speaks, its requests one after another, and how it ends.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use vocabulary::AppId;
+
+use crate::answer::Answer;
+use crate::app;
+use crate::head::{self, Head};
+use crate::host;
+use crate::limits::Refusal;
+use crate::outcome::Event;
+use crate::pages::{self, Page};
+use crate::platform;
+use crate::routes::Owner;
+use crate::scan::Scan;
+use crate::stream::{Client, Shared};
+use crate::worker::Worker;
+
+/// The first byte of a TLS handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+/// How long, and how much in bytes, is still read of a client that is answered before it sent everything: closing at
+/// once would reset the connection and take the answer with it.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 1024 * 1024);
+/// How long a client may take an answer that refuses it.
+const REFUSAL: Duration = Duration::from_secs(10);
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Who serves it.
+    pub(crate) worker: Rc<Worker>,
+    /// Its socket.
+    pub(crate) stream: Shared<Client>,
+    /// What was read and not used yet; holds no memory between requests.
+    pub(crate) buffer: BytesMut,
+    /// The client's address.
+    pub(crate) client: IpAddr,
+    /// The port it came to.
+    pub(crate) port: u16,
+    /// `http` or `https`.
+    pub(crate) protocol: &'static str,
+    /// The name it gave in TLS.
+    name: Option<String>,
+    /// Whether there were too many connections when it came.
+    pub(crate) is_surplus: bool,
+}
+
+/// What becomes of a connection after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It waits for another one.
+    Reuse,
+    /// It is closed once the client took what was written.
+    Close,
+    /// It is cut.
+    Cut,
+    /// It is reset, as a clean end would look like the end of the answer.
+    Reset,
+}
+
+impl Next {
+    /// After an answer that was written whole.
+    pub(crate) fn after(reusable: bool) -> Self {
+        if reusable { Self::Reuse } else { Self::Close }
+    }
+
+    /// In the middle of an answer. HTTP/1.0 has no chunks, so that its answers may end with the connection.
+    pub(crate) fn cut(version: http::Version) -> Self {
+        if version == http::Version::HTTP_10 { Self::Reset } else { Self::Cut }
+    }
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) {
+    let Some(mut connection) = open(worker, socket, is_surplus).await else { return };
+    let mut idle = connection.worker.timeouts.first_bytes;
+    loop {
+        let next = match connection.next_head(idle).await {
+            Ok(Some(head)) => Box::pin(connection.request(head)).await,
+            Ok(None) => Next::Cut,
+            Err(refusal) => connection.refuse(refusal).await,
+        };
+        match next {
+            Next::Reuse if !connection.is_surplus => idle = connection.worker.timeouts.keep_alive,
+            Next::Reuse | Next::Close => return connection.close().await,
+            Next::Cut => return,
+            Next::Reset => return connection.stream.reset_on_close(),
+        }
+    }
+}
+
+/// Finds out what a connection speaks; `None` if it is nothing we do, or takes too long to say.
+async fn open(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) -> Option<Connection> {
+    let client = socket.peer_addr().ok()?.ip();
+    let port = socket.local_addr().ok()?.port();
+    socket.set_nodelay(true).ok()?;
+    let mut first = [0];
+    let peeked = tokio::select! {
+        peeked = timeout(worker.timeouts.first_bytes, socket.peek(&mut first)) => peeked.ok()?.ok()?,
+        () = worker.closing() => return None,
+    };
+    let (stream, name) = match first {
+        _ if peeked == 0 => return None,
+        [TLS_HANDSHAKE] => handshake(&worker, socket).await?,
+        // A method is a token; PostgreSQL and others begin with a control byte and would not understand a refusal.
+        [byte] if byte.is_ascii_graphic() || byte == b'\r' => (Client::Plain(socket), None),
+        _ => return None,
+    };
+    let protocol = if matches!(stream, Client::Tls(_)) { "https" } else { "http" };
+    let (stream, buffer) = (Shared::new(stream), BytesMut::new());
+    Some(Connection { worker, stream, buffer, client, port, protocol, name, is_surplus })
+}
+
+async fn handshake(worker: &Worker, socket: TcpStream) -> Option<(Client, Option<String>)> {
+    let accepted = timeout(worker.timeouts.handshake, TlsAcceptor::from(Arc::clone(&worker.tls)).accept(socket)).await;
+    let stream = accepted.ok()?.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()?;
+    let name = stream.get_ref().1.server_name().map(str::to_owned);
+    Some((Client::Tls(Box::new(stream)), name))
+}
+
+impl Connection {
+    /// The next request's head; `None` when the client left or said nothing for `idle`, or the router shuts down.
+    async fn next_head(&mut self, idle: Duration) -> Result<Option<Head>, Refusal> {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+            let worker = Rc::clone(&self.worker);
+            let read = tokio::select! {
+                read = timeout(idle, self.stream.read(&mut self.buffer)) => read,
+                () = worker.closing() => return Ok(None),
+            };
+            let Ok(Ok(1..)) = read else { return Ok(None) };
+        }
+        let mut scan = Scan::default();
+        let deadline = Instant::now() + self.worker.timeouts.head;
+        loop {
+            if let Some(end) = scan.end(&self.buffer)? {
+                return head::take(&mut self.buffer, end).map(Some);
+            }
+            match timeout_at(deadline, self.stream.read(&mut self.buffer)).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Ok(None),
+                Err(_) => return Err(Refusal::Slow),
+            }
+        }
+    }
+
+    /// Serves one request by the host it names.
+    async fn request(&mut self, head: Head) -> Next {
+        let host = head.host.as_ref().map(host::normal).unwrap_or_default();
+        match self.worker.current.routes().owner(&host) {
+            Owner::App(app) => app::serve(self, head, host, app).await,
+            Owner::Platform => platform::serve(self, head).await,
+            Owner::Nobody => self.say(&head, pages::no_such_app()).await,
+        }
+    }
+
+    /// The app that the name given in TLS belongs to.
+    pub(crate) fn named_app(&self) -> Option<AppId> {
+        match self.worker.current.routes().owner(self.name.as_deref()?) {
+            Owner::App(app) => Some(app.id),
+            Owner::Platform | Owner::Nobody => None,
+        }
+    }
+
+    /// How this connection's answer to a request is written.
+    pub(crate) fn answer<'r>(&self, head: &'r Head, idle: Duration) -> Answer<'r> {
+        let keep_alive = head.keep_alive && !self.worker.is_closing() && !self.is_surplus;
+        let (stream, worker) = (self.stream.clone(), Rc::clone(&self.worker));
+        Answer { stream, worker, method: &head.method, version: head.version, keep_alive, idle }
+    }
+
+    /// Answers a request with a page and without reading its body.
+    async fn say(&mut self, head: &Head, page: Page) -> Next {
+        let mut answer = self.answer(head, self.worker.timeouts.idle);
+        answer.keep_alive &= head.framing.is_empty();
+        let written = answer.page(page).await;
+        Next::after(answer.keep_alive && written.is_ok())
+    }
+
+    /// Refuses what could not be read as a request.
+    async fn refuse(&mut self, refusal: Refusal) -> Next {
+        tracing::debug!(%refusal, client = %self.client, "refused a request");
+        let (method, version) = (http::Method::GET, http::Version::HTTP_11);
+        let (stream, worker) = (self.stream.clone(), Rc::clone(&self.worker));
+        let answer = Answer { stream, worker, method: &method, version, keep_alive: false, idle: REFUSAL };
+        let written: Result<(), Event> = answer.page(pages::refused(refusal.status())).await;
+        if written.is_ok() { Next::Close } else { Next::Cut }
+    }
+
+    /// Closes the connection so that what was written arrives.
+    async fn close(&mut self) {
+        let (time, mut bytes) = LINGER;
+        let linger = async {
+            while self.stream.shutdown().await.is_ok() && bytes > 0 {
+                let mut discarded = BytesMut::new();
+                match self.stream.read(&mut discarded).await {
+                    Ok(length @ 1..) => bytes = bytes.saturating_sub(length),
+                    _ => return,
+                }
+            }
+        };
+        // Whether the client said goodbye as well or the time is up: it is over.
+        _ = timeout(time, linger).await;
+    }
+}

@@ -1,0 +1,147 @@
+//! The connection of one router.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loglines::LogSink;
+use routes_table::{FromRouter, InFlight, ToRouter, VERSION};
+use tokio::sync::{mpsc, watch};
+use vocabulary::DynoId;
+use wire::Connection;
+
+/// How long a router may take to say hello.
+const HELLO: Duration = Duration::from_secs(5);
+
+/// A table as it is sent.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) version: u64,
+    /// JSON of the table.
+    pub(crate) body: Vec<u8>,
+}
+
+/// The newest table, none before the first.
+pub(crate) type Newest = watch::Receiver<Option<Arc<Published>>>;
+
+/// What the publisher is told of a connection.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// It has introduced itself; it serves the table of this version.
+    Hello { pid: u32, table: u64 },
+    /// A table was sent.
+    Sent { version: u64 },
+    /// A table is served.
+    Acknowledged { version: u64, in_flight: Vec<InFlight> },
+    /// A dyno that left the table has no requests any more.
+    Drained { dyno: DynoId },
+    /// The connection ended.
+    Gone,
+}
+
+/// Why a connection ended, other than by the router's end.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the router did not say hello within {HELLO:?}")]
+    Silent,
+    #[error("the router said something else before hello")]
+    Rude,
+    #[error("the router speaks version {0}, we speak {VERSION}")]
+    Version(u32),
+    #[error("could not make the memory a table travels in")]
+    Memory(#[source] std::io::Error),
+    #[error(transparent)]
+    Wire(#[from] wire::Error),
+    #[error("the publisher has ended")]
+    Publisher,
+}
+
+impl<T> From<mpsc::error::SendError<T>> for Ended {
+    fn from(_: mpsc::error::SendError<T>) -> Self {
+        Self::Publisher
+    }
+}
+
+/// Serves a connection to its end. Every report carries `number`, and the last is [`Report::Gone`].
+pub(crate) async fn serve(
+    number: u64,
+    connection: Connection,
+    newest: Newest,
+    reports: mpsc::Sender<(u64, Report)>,
+    sink: LogSink,
+) {
+    match talk(number, connection, newest, &reports, &sink).await {
+        Ok(()) => tracing::debug!(router.connection = number, "a router has closed its connection"),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause, router.connection = number, "the connection of a router ended");
+        }
+    }
+    // If the publisher has ended, nobody wants to know.
+    drop(reports.send((number, Report::Gone)).await);
+}
+
+async fn talk(
+    number: u64,
+    connection: Connection,
+    mut newest: Newest,
+    reports: &mpsc::Sender<(u64, Report)>,
+    sink: &LogSink,
+) -> Result<(), Ended> {
+    let Connection { mut sender, mut receiver, .. } = connection;
+    let Ok(hello) = tokio::time::timeout(HELLO, receiver.receive::<FromRouter>()).await else {
+        return Err(Ended::Silent);
+    };
+    let table = match hello? {
+        None => return Ok(()),
+        Some((FromRouter::Hello { version: VERSION, pid, table }, _)) => {
+            reports.send((number, Report::Hello { pid, table })).await?;
+            table
+        }
+        Some((FromRouter::Hello { version, .. }, _)) => return Err(Ended::Version(version)),
+        Some(_) => return Err(Ended::Rude),
+    };
+    // The router's own table need not be sent to it; a watch's first value counts as new.
+    newest.mark_changed();
+    let mut served = table;
+    loop {
+        tokio::select! {
+            changed = newest.changed() => {
+                changed.map_err(|_| Ended::Publisher)?;
+                let Some(published) = newest.borrow_and_update().clone() else { continue };
+                if published.version == served {
+                    continue;
+                }
+                served = published.version;
+                reports.send((number, Report::Sent { version: served })).await?;
+                let memory = wire::seal(&published.body).map_err(Ended::Memory)?;
+                sender.send(&ToRouter::Publish { version: served }, &[memory.as_fd()]).await?;
+            }
+            frame = receiver.receive::<FromRouter>() => match frame? {
+                None => return Ok(()),
+                Some((message, _)) => take(number, message, reports, sink).await?,
+            },
+        }
+    }
+}
+
+async fn take(
+    number: u64,
+    message: FromRouter,
+    reports: &mpsc::Sender<(u64, Report)>,
+    sink: &LogSink,
+) -> Result<(), Ended> {
+    match message {
+        FromRouter::Hello { .. } => return Err(Ended::Rude),
+        FromRouter::Acknowledge { version, in_flight } => {
+            reports.send((number, Report::Acknowledged { version, in_flight })).await?;
+        }
+        FromRouter::Refuse { version, reason } => {
+            tracing::error!(table.version = version, reason, "a router refuses the route table");
+        }
+        FromRouter::Drained { dyno } => reports.send((number, Report::Drained { dyno })).await?,
+        FromRouter::Lines(lines) => lines.into_iter().for_each(|line| sink.send(line)),
+        FromRouter::Dropped(lines) => sink.count_dropped(lines),
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! The control role: the store, the rooms, and the doors behind `control.sock`.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use blobs::{Blobs, Outputs};
+use builds::Builds;
+use dynos::Dynos;
+use engine::Engine;
+use logs::Logs;
+use loglines::LogSink;
+use releases::Releases;
+use routes::Routes;
+use routes_table::Departures;
+use store::Store;
+use store::seal::SealKey;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+use vocabulary::Timestamp;
+use work::{Jobs, Wakers};
+
+use super::{Error, Inheritance, doing};
+use crate::ca::{Authority, PLATFORM_HOSTS};
+use crate::env::Administrator;
+use crate::layout::Layout;
+use crate::settings::Settings;
+use crate::users::Users;
+
+/// Builds and release phases at a time: each may use the whole machine, and pushes of many apps may come together.
+const JOBS: usize = 4;
+
+/// Serves until the process ends.
+pub(super) fn run(mut inheritance: Inheritance, settings: &Settings, layout: &Layout) -> Result<(), Error> {
+    inheritance.follow_supervisor()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(doing("start a runtime"))?;
+    runtime.block_on(serve(inheritance, settings, layout))
+}
+
+/// Everything control is made of.
+struct Parts {
+    store: Store,
+    wakers: Wakers,
+    blobs: Blobs,
+    outputs: Outputs,
+    engine: Engine,
+    logs: Logs,
+    releases: Releases,
+    builds: Builds,
+    dynos: Dynos,
+}
+
+async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layout) -> Result<(), Error> {
+    let control = listener(inheritance.fd("control")?)?;
+    let routes_socket = listener(inheritance.fd("routes")?)?;
+    let key = SealKey::load_or_create(&layout.at("keys/seal.key")).map_err(doing("read the seal key"))?;
+    let store = Store::open(&layout.at("slipway.db"), key).await.map_err(doing("open the store"))?;
+    ensure_administrator(&store, settings, layout).await?;
+    let authority = Authority::open(layout, settings).map_err(doing("open the certificate authority"))?;
+
+    let (sink, queue) = LogSink::new();
+    let departures = Departures::default();
+    let parts = make_rooms(store, &sink, departures.clone(), settings, layout)?;
+    let routes = make_routes(&parts, sink, departures, &authority, settings, &mut inheritance)?;
+
+    let jobs = Jobs::new(parts.store.clone(), parts.wakers.jobs.clone(), JOBS)
+        .on("build", parts.builds.job())
+        .on("release_phase", parts.releases.job());
+    tokio::spawn(parts.logs.clone().run(queue));
+    tokio::spawn(routes.run(routes_socket));
+    tokio::spawn(parts.dynos.clone().run());
+    tokio::spawn(async move {
+        if let Err(error) = jobs.run().await {
+            // Without jobs nothing is deployed; the supervisor starts control again.
+            tracing::error!(error = &error as &dyn std::error::Error, "the job runner ended");
+            std::process::exit(1);
+        }
+    });
+    inheritance.ready()?;
+    axum::serve(control, doors(&parts, settings)).await.map_err(doing("serve the API"))
+}
+
+fn listener(fd: std::os::fd::OwnedFd) -> Result<UnixListener, Error> {
+    let socket = StdUnixListener::from(fd);
+    socket.set_nonblocking(true).map_err(doing("use a socket"))?;
+    UnixListener::from_std(socket).map_err(doing("use a socket"))
+}
+
+fn make_rooms(
+    store: Store,
+    sink: &LogSink,
+    departures: Departures,
+    settings: &Settings,
+    layout: &Layout,
+) -> Result<Parts, Error> {
+    let wakers = Wakers::default();
+    let blobs = Blobs::open(&layout.at("blobs")).map_err(doing("open the blobs"))?;
+    let outputs = Outputs::open(&layout.at("outputs")).map_err(doing("open the outputs"))?;
+    let (engine, connection) = Engine::new(layout.in_run("engine.sock"), Timestamp::now().micros());
+    tokio::spawn(connection);
+    let logs = Logs::new(layout.at("logs"), Some(engine.clone()));
+    let releases = Releases::new(
+        store.clone(),
+        wakers.clone(),
+        sink.clone(),
+        outputs.clone(),
+        blobs.clone(),
+        engine.clone(),
+        releases::Config::default(),
+    );
+    let builds = Builds::new(
+        store.clone(),
+        wakers.clone(),
+        sink.clone(),
+        outputs.clone(),
+        blobs.clone(),
+        engine.clone(),
+        releases.clone(),
+        build_config(settings),
+    )
+    .map_err(doing("prepare builds"))?;
+    let dynos = Dynos::new(
+        store.clone(),
+        wakers.clone(),
+        sink.clone(),
+        engine.clone(),
+        departures,
+        blobs.clone(),
+        dynos::Config { boot_timeout: Duration::from_secs(settings.boot_timeout), ..dynos::Config::default() },
+    );
+    Ok(Parts { store, wakers, blobs, outputs, engine, logs, releases, builds, dynos })
+}
+
+fn build_config(settings: &Settings) -> builds::Config {
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("slipway-static")));
+    let port = settings.listen.first().map_or(80, std::net::SocketAddr::port);
+    builds::Config {
+        app_url: format!("http://{{app}}.{}:{port}/", settings.domain),
+        sources: settings.sources.clone(),
+        ca_bundle: Some(settings.ca_bundle.clone()).filter(|path| path.exists()),
+        static_server: beside.filter(|path| path.exists()),
+        ..builds::Config::default()
+    }
+}
+
+fn make_routes(
+    parts: &Parts,
+    sink: LogSink,
+    departures: Departures,
+    authority: &Authority,
+    settings: &Settings,
+    inheritance: &mut Inheritance,
+) -> Result<Routes, Error> {
+    let mut addresses: Vec<IpAddr> = settings.listen.iter().map(std::net::SocketAddr::ip).collect();
+    addresses.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+    addresses.sort_unstable();
+    addresses.dedup();
+    let leaf = authority.platform_leaf(&settings.domain, &addresses).map_err(doing("sign the platform's certificate"))?;
+    let mut platform_hosts = vec![settings.domain.clone()];
+    platform_hosts.extend(PLATFORM_HOSTS.map(|host| format!("{host}.{}", settings.domain)));
+    let (replace, complaints) = mpsc::channel(1);
+    tokio::spawn(complain(complaints, inheritance.fd("complain")?));
+    let config = routes::Config {
+        domain: settings.domain.clone(),
+        platform_hosts,
+        leaves: vec![leaf],
+        router_uid: Users::ensure().map_err(doing("find the system users"))?.router.uid,
+    };
+    Ok(Routes::new(parts.store.clone(), parts.wakers.clone(), departures, sink, config, replace))
+}
+
+/// Tells the supervisor which router does not take routes.
+async fn complain(mut pids: mpsc::Receiver<u32>, pipe: std::os::fd::OwnedFd) {
+    let mut pipe = io::PipeWriter::from(pipe);
+    while let Some(pid) = pids.recv().await {
+        if let Err(error) = writeln!(pipe, "{pid}") {
+            tracing::error!(%error, "could not tell the supervisor about a router");
+        }
+    }
+}
+
+/// The doors: git's paths to git, all else to the API.
+fn doors(parts: &Parts, settings: &Settings) -> Router {
+    let (create, remove) = (parts.engine.clone(), parts.engine.clone());
+    let repositories = api::Repositories::new(
+        move |app| {
+            let engine = create.clone();
+            async move { engine.create_repository(app).await.map_err(|error| error.to_string()) }
+        },
+        move |app| {
+            let engine = remove.clone();
+            async move { engine.remove_repository(app).await.map_err(|error| error.to_string()) }
+        },
+    );
+    let api = api::router(api::Platform {
+        store: parts.store.clone(),
+        wakers: parts.wakers.clone(),
+        releases: parts.releases.clone(),
+        dynos: parts.dynos.clone(),
+        builds: parts.builds.clone(),
+        logs: parts.logs.clone(),
+        outputs: parts.outputs.clone(),
+        blobs: parts.blobs.clone(),
+        repositories,
+        hosts: api::Hosts {
+            app_scheme: "http",
+            domain: settings.domain.clone(),
+            app_port: settings.listen.first().map(std::net::SocketAddr::port).filter(|port| *port != 80),
+            git: None,
+        },
+    });
+    let git = git::router(git::Git::new(
+        parts.store.clone(),
+        parts.engine.clone(),
+        parts.builds.clone(),
+        parts.blobs.clone(),
+        parts.outputs.clone(),
+        &git::Config::default(),
+    ));
+    Router::new().fallback(move |request: Request| {
+        let door = if git::is_git_path(request.uri().path()) { git.clone() } else { api.clone() };
+        door.oneshot(request)
+    })
+}
+
+/// Makes the first administrator, once; password and key are left for root in `keys/admin.json`.
+async fn ensure_administrator(store: &Store, settings: &Settings, layout: &Layout) -> Result<(), Error> {
+    if store::accounts::count(store).await.map_err(doing("count the accounts"))? > 0 {
+        return Ok(());
+    }
+    let (password, key) =
+        api::create_administrator(store, &settings.admin).await.map_err(doing("make the administrator"))?;
+    let administrator = Administrator {
+        email: settings.admin.clone(),
+        password: password.reveal().to_owned(),
+        api_key: key.reveal().to_owned(),
+    };
+    let text = serde_json::to_vec_pretty(&administrator).map_err(doing("write the administrator's keys"))?;
+    let file = layout.at("keys/admin.json");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file)
+        .map_err(doing("make the file of the administrator's keys"))?;
+    file.write_all(&text).and_then(|()| file.sync_all()).map_err(doing("keep the administrator's keys"))
+}
