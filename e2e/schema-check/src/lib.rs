@@ -15,6 +15,7 @@ mod clean;
 mod links;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use jsonschema::Validator;
@@ -60,15 +61,12 @@ impl Schema {
         }
         let Some(place) = self.links.iter().position(|link| link.fits(method, path)) else { return Ok(false) };
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if !compiled.contains_key(&place) {
-            compiled.insert(place, self.compile(place)?);
-        }
-        let wrong: Vec<String> = compiled
-            .get(&place)
-            .into_iter()
-            .flat_map(|validator| validator.iter_errors(body))
-            .map(|error| format!("at {}: {error}", error.instance_path()))
-            .collect();
+        let validator = match compiled.entry(place) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(self.compile(place)?),
+        };
+        let wrong: Vec<String> =
+            validator.iter_errors(body).map(|error| format!("at {}: {error}", error.instance_path())).collect();
         if wrong.is_empty() { Ok(true) } else { Err(format!("{method} {path}: {}", wrong.join("; "))) }
     }
 

@@ -88,6 +88,6 @@ mod tests {
         assert_eq!(buckets.take("a", start), None);
         assert_eq!(buckets.take("b", start), Some(1));
         assert_eq!(buckets.take("a", start + Duration::from_secs(61)), Some(0));
-        assert_eq!(buckets.left(&"a", start + Duration::from_secs(3600)), 2);
+        assert_eq!(buckets.left(&"a", start + Duration::from_hours(1)), 2);
     }
 }

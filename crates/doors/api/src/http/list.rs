@@ -30,7 +30,7 @@ pub(crate) type Sort<T> = (&'static str, fn(&T) -> Key);
 
 impl Key {
     /// A key out of anything that prints as one.
-    pub(crate) fn text(text: impl ToString) -> Self {
+    pub(crate) fn text(text: &(impl ToString + ?Sized)) -> Self {
         Self::Text(text.to_string())
     }
 

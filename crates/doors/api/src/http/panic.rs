@@ -11,11 +11,9 @@ use crate::http::error::Error;
 
 /// The layer.
 pub(crate) async fn layer(request: Request, next: Next) -> Response {
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::error!("a handler panicked");
-            Error::broken().into_response()
-        }
-    }
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    response.unwrap_or_else(|_| {
+        tracing::error!("a handler panicked");
+        Error::broken().into_response()
+    })
 }

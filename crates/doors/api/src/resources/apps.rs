@@ -19,7 +19,7 @@ use crate::resources::own_app::OwnApp;
 use crate::resources::{account, app_name, catalogue, regions};
 
 const SORTS: &[Sort<App>] = &[
-    ("id", |app| Key::text(app.id)),
+    ("id", |app| Key::text(&app.id)),
     ("name", |app| Key::text(&app.name)),
     ("updated_at", |app| Key::Time(app.updated_at)),
 ];

@@ -19,7 +19,7 @@ use crate::http::state::Shared;
 use crate::resources::account;
 use crate::setup::new_token;
 
-const SORTS: &[Sort<Authorization>] = &[("id", |entry| Key::text(entry.id))];
+const SORTS: &[Sort<Authorization>] = &[("id", |entry| Key::text(&entry.id))];
 /// The longest a token that ends may live, in seconds: ten years.
 const LONGEST_SECONDS: i64 = 10 * 366 * 24 * 3600;
 

@@ -22,7 +22,8 @@ pub(crate) struct Replace {
 
 #[derive(Debug, Deserialize)]
 struct Update {
-    buildpack: String,
+    /// Not there when the CLI did not find the name in the registry.
+    buildpack: Option<String>,
 }
 
 /// `GET /apps/{app}/buildpack-installations`
@@ -39,12 +40,18 @@ pub(crate) async fn replace(
     if body.updates.len() > MOST {
         return Err(Error::invalid(format!("An app has at most {MOST} buildpacks.")));
     }
-    let each = body.updates.iter().map(|update| builds::installation(&update.buildpack).map_err(Error::invalid));
+    let each = body.updates.iter().map(installation);
     let list = each.collect::<Result<Vec<_>>>()?;
     let mut write = state.store.write().await?;
     store::buildpacks::replace(&mut write, own.app.id, &list).await?;
     write.commit().await?;
     Ok(Json(shape(list)))
+}
+
+fn installation(update: &Update) -> Result<Installation> {
+    let message = "There is no such buildpack: name one that `heroku buildpacks:search` lists, or its address.";
+    let given = update.buildpack.as_deref().ok_or_else(|| Error::invalid(message))?;
+    builds::installation(given).map_err(Error::invalid)
 }
 
 fn shape(list: Vec<Installation>) -> Vec<BuildpackInstallation> {

@@ -21,7 +21,7 @@ use crate::resources::own_app::OwnApp;
 use crate::streams::{output, sources};
 
 const SORTS: &[Sort<Build>] =
-    &[("id", |build| Key::text(build.id)), ("started_at", |build| Key::Time(build.created_at))];
+    &[("id", |build| Key::text(&build.id)), ("started_at", |build| Key::Time(build.created_at))];
 
 /// What `POST /apps/{app}/builds` takes.
 #[derive(Debug, Deserialize)]

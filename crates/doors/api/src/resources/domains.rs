@@ -14,7 +14,7 @@ use crate::resources::own_app::OwnApp;
 use crate::resources::{apps, catalogue};
 
 const SORTS: &[Sort<Domain>] =
-    &[("id", |domain| Key::text(domain.id)), ("hostname", |domain| Key::text(&domain.hostname))];
+    &[("id", |domain| Key::text(&domain.id)), ("hostname", |domain| Key::text(&domain.hostname))];
 
 /// `GET /apps/{app}/domains`
 pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range) -> Result<Response> {

@@ -19,7 +19,7 @@ use crate::http::state::{Shared, State as ApiState};
 use crate::resources::apps;
 use crate::resources::own_app::OwnApp;
 
-const SORTS: &[Sort<Dyno>] = &[("id", |dyno| Key::text(dyno.id)), ("name", |dyno| Key::text(&dyno.name))];
+const SORTS: &[Sort<Dyno>] = &[("id", |dyno| Key::text(&dyno.id)), ("name", |dyno| Key::text(&dyno.name))];
 
 /// The numbers of an app's releases.
 type Versions = BTreeMap<ReleaseId, i64>;
@@ -87,7 +87,7 @@ async fn shown(state: &ApiState, app: &App) -> Result<Vec<Dyno>> {
 
 async fn versions(state: &ApiState, app: &App) -> Result<Versions> {
     let releases = store::releases::list(&state.store, app.id).await?;
-    Ok(releases.into_iter().map(|release| (release.id, release.version.number().into())).collect())
+    Ok(releases.into_iter().map(|release| (release.id, release.version.number())).collect())
 }
 
 fn shape(dyno: &Dyno, app: &App, versions: &Versions) -> schema::Dyno {

@@ -19,7 +19,7 @@ use crate::resources::catalogue;
 use crate::resources::own_app::OwnApp;
 
 const SORTS: &[Sort<Formation>] =
-    &[("id", |entry| Key::text(entry.id)), ("type", |entry| Key::text(&entry.process_type))];
+    &[("id", |entry| Key::text(&entry.id)), ("type", |entry| Key::text(&entry.process_type))];
 
 /// What `PATCH /apps/{app}/formation` takes.
 #[derive(Debug, Deserialize)]

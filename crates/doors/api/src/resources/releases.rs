@@ -22,7 +22,7 @@ use crate::resources::{account, apps};
 use crate::streams::output;
 
 const SORTS: &[Sort<Release>] =
-    &[("id", |release| Key::text(release.id)), ("version", |release| Key::Number(release.version.number().into()))];
+    &[("id", |release| Key::text(&release.id)), ("version", |release| Key::Number(release.version.number()))];
 
 /// What `POST /apps/{app}/releases` takes: a rollback.
 #[derive(Debug, Deserialize)]
@@ -97,7 +97,7 @@ impl<'a> View<'a> {
         let slug = release.slug_id.map(|id| Id { id: id.uuid() });
         schema::Release {
             id: release.id.uuid(),
-            version: release.version.number().into(),
+            version: release.version.number(),
             addon_plan_names: vec![],
             app: apps::reference(self.app),
             artifacts: slug.iter().map(|slug| json!({"type": "slug", "id": slug.id})).collect(),

@@ -1,7 +1,9 @@
 //! The API over real rooms and a real store, in process. No engine answers: what needs one is recorded and waits.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test without its fixture must stop")]
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
@@ -113,7 +115,7 @@ impl Api {
             created_at: Timestamp::now(),
         };
         let releases = &self.platform.releases;
-        releases.deploy(&app, &slug, &Default::default(), app.owner_id, "Deploy 1234567").await.unwrap();
+        releases.deploy(&app, &slug, &BTreeMap::default(), app.owner_id, "Deploy 1234567").await.unwrap();
     }
 }
 
