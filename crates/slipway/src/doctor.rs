@@ -94,7 +94,9 @@ fn cgroups() -> Finding {
     match (v2.into_iter().all(|there| there), v1.into_iter().all(|there| there)) {
         (true, _) => Finding::Good("cgroup v2 with memory, cpu and pids".to_owned()),
         (_, true) => Finding::Good("cgroup v1 with memory, cpu and pids".to_owned()),
-        _ => Finding::Bad("no cgroup controllers memory, cpu and pids: boot with them, or mount /sys/fs/cgroup".to_owned()),
+        _ => Finding::Bad(
+            "no cgroup controllers memory, cpu and pids: boot with them, or mount /sys/fs/cgroup".to_owned(),
+        ),
     }
 }
 
@@ -164,7 +166,11 @@ fn disk(data: &Path) -> Finding {
         Ok(stat) => {
             let free = stat.f_bavail * stat.f_frsize / (1 << 30);
             let told = format!("{free} GiB free at {}", existing.display());
-            if free >= FREE_GIB { Finding::Good(told) } else { Finding::Warning(format!("{told}: have {FREE_GIB} or more")) }
+            if free >= FREE_GIB {
+                Finding::Good(told)
+            } else {
+                Finding::Warning(format!("{told}: have {FREE_GIB} or more"))
+            }
         }
         Err(error) => Finding::Warning(format!("cannot see the free space at {}: {error}", existing.display())),
     }

@@ -93,7 +93,11 @@ fn quoted(text: &str) -> String {
 pub(crate) fn announce(settings: &Settings, layout: &Layout) {
     printer::say(format!("Slipway is up at {}", local_url(settings, "http")));
     if let Ok(administrator) = Administrator::read(layout) {
-        printer::say(format!("administrator: {} (password in {})", administrator.email, layout.at("keys/admin.json").display()));
+        printer::say(format!(
+            "administrator: {} (password in {})",
+            administrator.email,
+            layout.at("keys/admin.json").display()
+        ));
     }
     printer::say("to use the heroku command here: eval \"$(slipway env)\"");
 }

@@ -61,7 +61,8 @@ impl Layout {
             return Ok(slot);
         }
         let others = fs::read_dir("/run")?.flatten().map(|entry| entry.path());
-        let others = others.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("slipway-")));
+        let others =
+            others.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("slipway-")));
         let taken: Vec<u32> = others.filter_map(|path| slot_in(&path)).collect();
         let free = (0..SLOTS).find(|slot| !taken.contains(slot));
         let slot = free.ok_or_else(|| io::Error::other(format!("{SLOTS} installs have folders under /run already")))?;

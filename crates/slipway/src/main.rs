@@ -44,10 +44,7 @@ enum Command {
     Stack(StackCommand),
     /// One of the platform's processes; started by `slipway up`
     #[command(hide = true)]
-    Role {
-        name: String,
-        settings: PathBuf,
-    },
+    Role { name: String, settings: PathBuf },
     /// Run by git during a push
     #[command(hide = true)]
     GitHook { name: String },
@@ -72,7 +69,9 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Role { name, settings } => told(roles::run(&name, &settings)),
         Command::GitHook { .. } => git::pre_receive_main(),
-        Command::Packer { args } => local::images::packer_main(std::io::stdin().lock(), std::io::stdout().lock(), &args),
+        Command::Packer { args } => {
+            local::images::packer_main(std::io::stdin().lock(), std::io::stdout().lock(), &args)
+        }
         Command::Forwarder => local::network::forwarder_main(),
         Command::Up(written) => settled(*written, |settings| match stack::ensure(settings) {
             Ok(()) => told(block_on(supervisor::up(settings))),

@@ -150,8 +150,7 @@ struct Check {
 
 impl Check {
     fn all(&mut self, written: Written) -> Settings {
-        let listen =
-            if written.listen.is_empty() { vec!["127.0.0.1:5080".to_owned()] } else { written.listen };
+        let listen = if written.listen.is_empty() { vec!["127.0.0.1:5080".to_owned()] } else { written.listen };
         Settings {
             data: self.folder("data", written.data, "/var/lib/slipway"),
             listen: listen.iter().filter_map(|text| self.address(text)).collect(),

@@ -12,8 +12,8 @@ use blobs::{Blobs, Outputs};
 use builds::Builds;
 use dynos::Dynos;
 use engine::Engine;
-use logs::Logs;
 use loglines::LogSink;
+use logs::Logs;
 use releases::Releases;
 use routes::Routes;
 use routes_table::Departures;
@@ -162,7 +162,8 @@ fn make_routes(
     addresses.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
     addresses.sort_unstable();
     addresses.dedup();
-    let leaf = authority.platform_leaf(&settings.domain, &addresses).map_err(doing("sign the platform's certificate"))?;
+    let leaf =
+        authority.platform_leaf(&settings.domain, &addresses).map_err(doing("sign the platform's certificate"))?;
     let mut platform_hosts = vec![settings.domain.clone()];
     platform_hosts.extend(PLATFORM_HOSTS.map(|host| format!("{host}.{}", settings.domain)));
     let (replace, complaints) = mpsc::channel(1);

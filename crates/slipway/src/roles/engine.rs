@@ -28,7 +28,8 @@ pub(super) fn run(mut inheritance: Inheritance, settings: &Settings, layout: &La
     inheritance.follow_supervisor()?;
     let socket = UnixListener::from(inheritance.fd("engine")?);
     let config = config(settings, layout)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("start a runtime"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("start a runtime"))?;
     runtime.block_on(async {
         // The socket has listened all the time: what connects from now on is answered as soon as the engine is ready.
         inheritance.ready()?;
@@ -40,7 +41,8 @@ fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> 
     let users = Users::ensure().map_err(doing("find the system users"))?;
     let program = std::env::current_exe().map_err(doing("find our own program"))?;
     let beside = |name: &str| program.with_file_name(name);
-    let slot = layout.slot().ok_or_else(|| std::io::Error::other("it is in no slot")).map_err(doing("find our range"))?;
+    let slot =
+        layout.slot().ok_or_else(|| std::io::Error::other("it is in no slot")).map_err(doing("find our range"))?;
     let own = |subcommand: &str| vec![program.display().to_string(), subcommand.to_owned()];
     let inside = ["init", "buildpacks"].map(|name| (name.to_owned(), beside(&format!("slipway-{name}"))));
     Ok(local::Config {

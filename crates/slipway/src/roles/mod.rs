@@ -20,7 +20,6 @@ use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::supervisor::FIRST_FD;
 
-
 /// Why a role could not serve.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
@@ -49,7 +48,9 @@ impl Inheritance {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         // A listen address has colons of its own, which systemd's convention separates by: see `split_names`.
         let names = split_names(&names);
-        let fds = (FIRST_FD..).zip(&names).filter_map(|(number, name)| Some((name.clone(), sys::descriptors::inherited(number).ok()?)));
+        let fds = (FIRST_FD..)
+            .zip(&names)
+            .filter_map(|(number, name)| Some((name.clone(), sys::descriptors::inherited(number).ok()?)));
         Self { fds: fds.collect(), names }
     }
 
@@ -59,10 +60,13 @@ impl Inheritance {
         self.fds.remove(name).ok_or_else(missing).map_err(doing("find what the supervisor left"))
     }
 
-    /// Says that the role serves.
+    /// Says that the role serves. After a restart nobody waits for it any more, which is no error.
     pub(crate) fn ready(&mut self) -> Result<(), Error> {
         let mut pipe = io::PipeWriter::from(self.fd("ready")?);
-        pipe.write_all(b"1").map_err(doing("say that the role is ready"))
+        match pipe.write_all(b"1") {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(doing("say that the role is ready")(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Ends this process when the supervisor ends.
@@ -92,7 +96,8 @@ pub(crate) fn run(name: &str, settings: &Path) -> Result<(), Error> {
     let settings: Settings = serde_json::from_slice(&text).map_err(doing("understand the supervisor's settings"))?;
     log_to_stderr(&settings.log);
     let layout = Layout::open(&settings.data).map_err(doing("read the data folder"))?;
-    let layout = layout.ok_or_else(|| io::Error::other("it has no install id")).map_err(doing("use the data folder"))?;
+    let layout =
+        layout.ok_or_else(|| io::Error::other("it has no install id")).map_err(doing("use the data folder"))?;
     match name {
         "engine" => engine::run(inheritance, &settings, &layout),
         "control" => control::run(inheritance, &settings, &layout),

@@ -37,7 +37,8 @@ fn max_connections() -> usize {
 /// A watch that turns true on SIGTERM.
 fn on_terminate() -> Result<watch::Receiver<bool>, Error> {
     let (ask, asked) = watch::channel(false);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("start a runtime"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("start a runtime"))?;
     let mut terminate = {
         let _inside = runtime.enter();
         signal(SignalKind::terminate()).map_err(doing("listen for signals"))?

@@ -114,11 +114,15 @@ impl Supervisor {
 
     fn listeners(&self, settings: &Settings) -> Result<Vec<(String, OwnedFd)>, Error> {
         let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
-        settings.listen.iter().map(|address| {
-            let taken = running.as_ref().and_then(|(router, handle)| router.listener(handle, *address));
-            let socket = taken.map_or_else(|| sockets::tcp(*address), Ok);
-            Ok((address.to_string(), socket.map_err(doing(format!("listen on {address}")))?))
-        }).collect()
+        settings
+            .listen
+            .iter()
+            .map(|address| {
+                let taken = running.as_ref().and_then(|(router, handle)| router.listener(handle, *address));
+                let socket = taken.map_or_else(|| sockets::tcp(*address), Ok);
+                Ok((address.to_string(), socket.map_err(doing(format!("listen on {address}")))?))
+            })
+            .collect()
     }
 
     async fn start_engine(&self) -> Result<(), Error> {
@@ -157,11 +161,7 @@ impl Supervisor {
     }
 
     /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to drain.
-    async fn start_router(
-        &self,
-        listeners: Vec<(String, OwnedFd)>,
-        replace: mpsc::Receiver<u32>,
-    ) -> Result<(), Error> {
+    async fn start_router(&self, listeners: Vec<(String, OwnedFd)>, replace: mpsc::Receiver<u32>) -> Result<(), Error> {
         let router = Role { name: "router", user: Some(self.users.router), sockets: listeners, lifeline: None };
         let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
         let handle = match running {
