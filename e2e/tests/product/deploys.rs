@@ -124,7 +124,7 @@ pub fn an_app_that_never_listens_leaves_the_old_release(client: &Client) -> Resu
     repository.commit("never listens")?;
     let pushed = repository.push()?.good()?;
     ensure!(
-        pushed.stderr.contains("R10") || pushed.stderr.contains("did not"),
+        pushed.stderr.contains("its first web dyno"),
         "the push does not say why:\n{}",
         pushed.stderr
     );
