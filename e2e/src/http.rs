@@ -44,8 +44,10 @@ pub fn request(
     }
     head.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
     stream.write_all(format!("{}\r\n\r\n", head.join("\r\n")).as_bytes())?;
-    stream.write_all(body)?;
-    read_response(&mut BufReader::new(stream), method == "HEAD")
+    // A server that has heard enough answers and closes before all of the body is sent.
+    let sent = stream.write_all(body);
+    let answer = read_response(&mut BufReader::new(stream), method == "HEAD");
+    answer.or_else(|error| sent.and(Err(error)))
 }
 
 /// Reads one answer and leaves the connection at its end.

@@ -123,11 +123,7 @@ pub fn an_app_that_never_listens_leaves_the_old_release(client: &Client) -> Resu
     repository.write("Procfile", "web: perl stubborn.pl\n")?;
     repository.commit("never listens")?;
     let pushed = repository.push()?.good()?;
-    ensure!(
-        pushed.stderr.contains("its first web dyno"),
-        "the push does not say why:\n{}",
-        pushed.stderr
-    );
+    ensure!(pushed.stderr.contains("its first web dyno"), "the push does not say why:\n{}", pushed.stderr);
     until("R10 is in the log", || {
         Ok(repository.heroku(&["logs", "--num", "500"])?.good()?.stdout.contains("Error R10 (Boot timeout)"))
     })?;
