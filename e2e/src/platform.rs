@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -145,6 +145,9 @@ fn up(folder: &Path, address: SocketAddr, outside: &Outside) -> Result<Child, Fa
     let log = File::create(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
     command.arg("--egress-allow").arg(outside.allowed());
+    for range in egress()? {
+        command.arg("--egress-allow").arg(range);
+    }
     Ok(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?)
 }
 
@@ -153,9 +156,6 @@ fn slipway(subcommand: &str, folder: &Path, address: SocketAddr) -> Result<Comma
     let mut command = Command::new(program()?);
     command.arg(subcommand).arg("--data").arg(folder.join("data")).arg("--listen").arg(address.to_string());
     command.args(["--boot-timeout", "10"]);
-    for range in egress() {
-        command.arg("--egress-allow").arg(range);
-    }
     Ok(command)
 }
 
@@ -166,7 +166,13 @@ fn program() -> Result<PathBuf, Failure> {
     if program.exists() { Ok(program) } else { Err(format!("build it first: {} is missing", program.display()).into()) }
 }
 
-/// Package sources that lie in a range an egress filter refuses (a mirror inside a private network).
-fn egress() -> Vec<String> {
-    std::env::var("SLIPWAY_EGRESS_ALLOW").map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default()
+/// Where npm packages come from: a mirror inside a private network lies where an egress filter refuses everybody else.
+fn egress() -> Result<Vec<String>, Failure> {
+    let registry = crate::run(Command::new("npm").args(["config", "get", "registry"]))?.good()?.stdout;
+    let (scheme, rest) = registry.trim().split_once("://").ok_or("npm is configured to no registry")?;
+    let host = rest.split('/').next().unwrap_or_default();
+    let port = if scheme == "https" { 443 } else { 80 };
+    let address = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
+    let addresses = address.to_socket_addrs()?.filter(SocketAddr::is_ipv4);
+    Ok(addresses.map(|address| format!("{}/32:{}", address.ip(), address.port())).collect())
 }

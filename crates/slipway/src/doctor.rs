@@ -1,8 +1,11 @@
 //! `slipway doctor`: whether this machine can run the platform, each finding with what to do about it.
 
 use std::fs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+
+use local::network::{EgressAllow, is_private};
 
 use crate::printer;
 use crate::settings::Settings;
@@ -55,6 +58,7 @@ pub(crate) fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![root(), kernel(&read("/proc/sys/kernel/osrelease")), cgroups(), filesystems()];
     findings.extend(PROGRAMS.iter().map(|(program, package)| self::program(program, package)));
     findings.extend([loop_devices(), forwarding(), disk(&settings.data)]);
+    findings.extend(settings.sources.iter().map(|(name, url)| package_source(name, url, &settings.egress_allow)));
     findings
 }
 
@@ -160,6 +164,32 @@ fn text(value: &serde_json::Value) -> &str {
     value.as_str().unwrap_or("?")
 }
 
+/// Builds fetch packages themselves; a mirror inside a private network is refused to them unless it is opened.
+fn package_source(name: &str, url: &str, egress_allow: &[String]) -> Finding {
+    let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let port = if url.starts_with("https") { 443 } else { 80 };
+    let address = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
+    let Ok(addresses) = address.to_socket_addrs() else {
+        return Finding::Warning(format!("{name} packages come from {host}, which cannot be resolved here"));
+    };
+    let allowed: Vec<EgressAllow> = egress_allow.iter().filter_map(|range| range.parse().ok()).collect();
+    let closed = addresses.filter_map(|address| match address {
+        SocketAddr::V4(address) if is_private(*address.ip()) => Some(address),
+        _ => None,
+    });
+    let closed = closed.filter(|address| !allowed.iter().any(|range| range.opens(*address.ip(), address.port())));
+    match closed.into_iter().next() {
+        None => Finding::Good(format!("{name} packages come from {host}")),
+        Some(address) => Finding::Warning(format!(
+            "{name} packages come from {host} at the private address {}, which builds do not reach: give \
+             --egress-allow {}/32:{} (or SLIPWAY_EGRESS_ALLOW)",
+            address.ip(),
+            address.ip(),
+            address.port()
+        )),
+    }
+}
+
 fn disk(data: &Path) -> Finding {
     let existing = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     match rustix::fs::statvfs(existing) {
@@ -187,6 +217,17 @@ mod tests {
         for release in ["6.2.0", "6.18.44-fc", "7.0-rc1"] {
             assert!(matches!(kernel(release), Finding::Good(_)), "{release}");
         }
+    }
+
+    #[test]
+    fn a_private_package_source_is_told_unless_it_is_opened() {
+        let told = package_source("npm", "http://192.168.7.7:8080/npm/", &[]);
+        assert!(
+            matches!(&told, Finding::Warning(text) if text.contains("--egress-allow 192.168.7.7/32:8080")),
+            "{told:?}"
+        );
+        let opened = package_source("npm", "http://192.168.7.7:8080/npm/", &["192.168.0.0/16".to_owned()]);
+        assert!(matches!(opened, Finding::Good(_)), "{opened:?}");
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Check {
             sources: self.sources(written.npm_registry),
             cache: self.folder("cache", written.cache, "/var/cache/slipway"),
             admin: self.email(written.admin),
-            boot_timeout: self.seconds("boot-timeout", written.boot_timeout, 60),
+            boot_timeout: self.seconds("boot-timeout", written.boot_timeout.as_deref(), 60),
             log: written.log.unwrap_or_else(|| "info".to_owned()),
         }
     }
@@ -230,8 +230,8 @@ impl Check {
         email
     }
 
-    fn seconds(&mut self, name: &str, text: Option<String>, default: u64) -> u64 {
-        let seconds = text.as_deref().map_or(Ok(default), str::parse);
+    fn seconds(&mut self, name: &str, text: Option<&str>, default: u64) -> u64 {
+        let seconds = text.map_or(Ok(default), str::parse);
         seconds.ok().filter(|seconds| (1..=3600).contains(seconds)).unwrap_or_else(|| {
             self.wrong(format!("{name}: give whole seconds from 1 to 3600"));
             default

@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn every_slot_has_ids_and_addresses_of_its_own() {
-        assert!(u64::from(IDS.0) + u64::from(SLOTS) * u64::from(IDS.1) * u64::from(IDS_EACH) <= u64::from(u32::MAX));
+        let end = u64::from(IDS.0) + u64::from(SLOTS) * u64::from(IDS.1) * u64::from(IDS_EACH);
+        assert!(u32::try_from(end).is_ok());
         assert_eq!(first_id(1) - first_id(0), IDS.1 * IDS_EACH);
         assert_eq!(first_address(1), Ipv4Addr::new(198, 18, 16, 0));
         assert_eq!(first_address(SLOTS - 1), Ipv4Addr::new(198, 18, 240, 0));

@@ -23,7 +23,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// Pauses between restarts of a role that keeps ending: doubled from the first to the last.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long a role may take until it says that it is ready.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// What a role is started with. Kept by the supervisor, so that a restart gets the same sockets: connections made
 /// while the role is away wait in their queues.

@@ -28,6 +28,14 @@ impl FromStr for EgressAllow {
     }
 }
 
+impl EgressAllow {
+    /// Whether it opens a port of an address.
+    #[must_use]
+    pub fn opens(&self, address: Ipv4Addr, port: u16) -> bool {
+        first(address, self.prefix) == self.address && self.port.is_none_or(|open| open == port)
+    }
+}
+
 fn parse(text: &str) -> Option<EgressAllow> {
     let (range, port) = match text.split_once(':') {
         Some((range, port)) => (range, Some(port.parse().ok().filter(|port| *port != 0)?)),

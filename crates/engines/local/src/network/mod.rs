@@ -27,6 +27,7 @@ use rules::Rules;
 
 pub use allow::{EgressAllow, InvalidEgressAllow};
 pub use forwarder::forwarder_main;
+pub use rules::is_private;
 
 /// How often what should be is compared with what is (reliability R13: repaired within 5 s).
 const CHECK: Duration = Duration::from_secs(3);

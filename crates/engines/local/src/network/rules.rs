@@ -21,7 +21,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::allow::EgressAllow;
+use super::allow::{EgressAllow, first};
 
 /// Where a dyno never gets to unless `egress_allow` says so: RFC 6890 and the ranges other dynos live in.
 const PRIVATE: [(&str, u8); 14] = [
@@ -40,6 +40,15 @@ const PRIVATE: [(&str, u8); 14] = [
     ("203.0.113.0", 24),
     ("224.0.0.0", 3),
 ];
+
+/// Whether dynos and builds reach an address only if `egress_allow` says so.
+#[must_use]
+pub fn is_private(address: Ipv4Addr) -> bool {
+    let contains = |range: &str, prefix| {
+        range.parse().is_ok_and(|first_address| first(address, prefix) == first(first_address, prefix))
+    };
+    PRIVATE.iter().any(|(range, prefix)| contains(range, *prefix))
+}
 
 /// Connections one dyno may have open to the outside at once; the kernel's table holds 262,144 for all.
 const CONNECTIONS: u32 = 8192;
