@@ -65,7 +65,7 @@ impl<'a> Client<'a> {
         let bearer = format!("Bearer {key}");
         let accept = "application/vnd.heroku+json; version=3";
         let headers = [("Authorization", bearer.as_str()), ("Accept", accept), ("Content-Type", "application/json")];
-        Ok(request(self.address(), method, "localhost", path, &headers, body.as_bytes())?)
+        Ok(request(self.platform.witness().address(), method, "localhost", path, &headers, body.as_bytes())?)
     }
 
     /// One of the exports of `slipway env`.

@@ -50,33 +50,74 @@ pub fn request(
     answer.or_else(|error| sent.and(Err(error)))
 }
 
+/// The first line of a request or an answer, and its headers.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Without its end.
+    pub(crate) first: String,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// A header by its lower-case name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The status of an answer.
+    pub(crate) fn status(&self) -> io::Result<u16> {
+        let code = self.first.split(' ').nth(1).and_then(|code| code.parse().ok());
+        code.ok_or_else(|| broken("no status line"))
+    }
+}
+
 /// Reads one answer and leaves the connection at its end.
 pub(crate) fn read_response(reader: &mut impl BufRead, no_body: bool) -> io::Result<Response> {
-    let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let line = read_line(reader)?;
-    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| broken("no status line"))?;
+    let head = read_head(reader)?;
+    let status = head.status()?;
+    let body = if no_body { Vec::new() } else { read_answer_body(reader, &head)? };
+    Ok(Response { status, headers: head.headers, body })
+}
+
+/// Reads up to the empty line.
+pub(crate) fn read_head(reader: &mut impl BufRead) -> io::Result<Head> {
+    let first = read_line(reader)?;
     let mut headers = Vec::new();
     loop {
         let line = read_line(reader)?;
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    let mut response = Response { status, headers, body: Vec::new() };
-    if no_body || status == 204 || status == 304 {
-        return Ok(response);
+    Ok(Head { first, headers })
+}
+
+/// The body of an answer, which ends with the connection if nothing says its length.
+pub(crate) fn read_answer_body(reader: &mut impl BufRead, head: &Head) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if matches!(head.status()?, 100..200 | 204 | 304) {
+        return Ok(body);
     }
-    response.body = if response.header("transfer-encoding").is_some() {
-        read_chunks(reader)?
-    } else if let Some(length) = response.header("content-length") {
-        let mut body = vec![0; length.parse().map_err(|_| broken("no length"))?];
-        reader.read_exact(&mut body)?;
-        body
-    } else {
-        let mut body = Vec::new();
-        reader.read_to_end(&mut body)?;
-        body
-    };
-    Ok(response)
+    match read_sized_body(reader, head)? {
+        Some(sized) => body = sized,
+        None => drop(reader.read_to_end(&mut body)?),
+    }
+    Ok(body)
+}
+
+/// The body whose length the head says; without one, a request has none.
+pub(crate) fn read_sized_body(reader: &mut impl BufRead, head: &Head) -> io::Result<Option<Vec<u8>>> {
+    if head.header("transfer-encoding").is_some() {
+        return read_chunks(reader).map(Some);
+    }
+    let Some(length) = head.header("content-length") else { return Ok(None) };
+    let mut body = vec![0; length.parse().map_err(|_| broken("no length"))?];
+    reader.read_exact(&mut body)?;
+    Ok(Some(body))
+}
+
+fn broken(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
 fn read_line(reader: &mut impl BufRead) -> io::Result<String> {

@@ -9,6 +9,7 @@ mod outside;
 mod platform;
 mod run;
 mod scenario;
+mod witness;
 
 pub use client::{Client, Repository};
 pub use http::{Response, request};
@@ -17,6 +18,7 @@ pub use outside::Outside;
 pub use platform::Platform;
 pub use run::{Output, run};
 pub use scenario::{Scenario, main};
+pub use witness::Witness;
 
 /// What a scenario says when something does not hold.
 pub type Failure = Box<dyn std::error::Error>;

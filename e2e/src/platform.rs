@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::witness::Witness;
 use crate::{Failure, Outside};
 
 /// How long `slipway up` may take, stack images included.
@@ -23,6 +24,7 @@ pub struct Platform {
     folder: TempDir,
     supervisor: Child,
     address: SocketAddr,
+    witness: Witness,
     exports: Vec<(String, String)>,
     cli: PathBuf,
 }
@@ -37,7 +39,8 @@ impl Platform {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let outside = Outside::start(folder.path())?;
         let supervisor = up(folder.path(), address, &outside)?;
-        let mut platform = Self { outside, folder, supervisor, address, exports: Vec::new(), cli };
+        let witness = Witness::start(address)?;
+        let mut platform = Self { outside, folder, supervisor, address, witness, exports: Vec::new(), cli };
         platform.wait_until_up()?;
         platform.exports = platform.read_exports()?;
         Ok(platform)
@@ -48,7 +51,12 @@ impl Platform {
         self.address
     }
 
-    /// What `slipway env` exports.
+    /// Who stands between the platform and those that use its API.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
+    /// What `slipway env` exports, with the witness in the platform's place.
     pub fn exports(&self) -> &[(String, String)] {
         &self.exports
     }
@@ -126,7 +134,9 @@ impl Platform {
     fn read_exports(&self) -> Result<Vec<(String, String)>, Failure> {
         let output = crate::run(&mut slipway("env", self.folder.path(), self.address)?)?.good()?;
         let exports = output.stdout.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
-        Ok(exports.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect())
+        let (platform, witness) = (self.address.to_string(), self.witness.address().to_string());
+        let value = |value: &str| value.trim_matches('\'').replace(&platform, &witness);
+        Ok(exports.map(|(name, text)| (name.to_owned(), value(text))).collect())
     }
 }
 

@@ -28,6 +28,7 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     for scenario in scenarios.iter().filter(|scenario| scenario.name.contains(&filter)) {
         let begun = Instant::now();
         let outcome = Client::new(&platform).and_then(|client| (scenario.act)(&client));
+        let outcome = and_the_schema(outcome, platform.witness().violations());
         let took = begun.elapsed().as_secs_f64();
         match outcome {
             Ok(()) => {
@@ -44,7 +45,14 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
         println!("the platform's own log ended so:\n{}", platform.log_tail());
         println!("failed: {}", failed.join(", "));
     }
+    println!("{}", platform.witness().summary());
     println!("{passed} passed, {} failed", failed.len());
     drop(platform);
     if failed.is_empty() && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A scenario holds if also every answer was as published.
+fn and_the_schema(outcome: Result<(), Failure>, violations: Vec<String>) -> Result<(), Failure> {
+    let told: Vec<String> = outcome.err().map(|failure| failure.to_string()).into_iter().chain(violations).collect();
+    if told.is_empty() { Ok(()) } else { Err(told.join("\n").into()) }
 }

@@ -19,7 +19,7 @@ macro_rules! scenarios {
 fn main() -> std::process::ExitCode {
     e2e::main(scenarios![
         commands::who_i_am,
-        commands::an_app_is_created_listed_and_destroyed,
+        commands::an_app_is_created_listed_renamed_and_destroyed,
         commands::config_vars_are_set_read_and_unset,
         commands::buildpacks_are_set_added_removed_and_cleared,
         deploys::an_app_without_dependencies_goes_live,

@@ -10,7 +10,7 @@ pub fn who_i_am(client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn an_app_is_created_listed_and_destroyed(client: &Client) -> Result<(), Failure> {
+pub fn an_app_is_created_listed_renamed_and_destroyed(client: &Client) -> Result<(), Failure> {
     let repository = client.repository("hello")?;
     let made = repository.heroku(&["create", "sushi-bar"])?.good()?;
     ensure!(made.both().contains("sushi-bar"), "create said: {}", made.both());
@@ -27,8 +27,14 @@ pub fn an_app_is_created_listed_and_destroyed(client: &Client) -> Result<(), Fai
     repository.git(&["remote", "remove", "heroku"])?.good()?;
     repository.heroku(&["git:remote", "--app", "sushi-bar"])?.good()?;
     repository.git(&["remote", "get-url", "heroku"])?.good()?;
-    client.heroku(&["apps:destroy", "--app", "sushi-bar", "--confirm", "sushi-bar"])?.good()?;
-    let gone = client.heroku(&["apps:info", "--app", "sushi-bar"])?.bad()?;
+    let renamed = repository.heroku(&["apps:rename", "noodle-bar"])?.good()?;
+    ensure!(renamed.both().contains("noodle-bar"), "apps:rename said: {}", renamed.both());
+    let remote = repository.git(&["remote", "get-url", "heroku"])?.good()?.stdout;
+    ensure!(remote.trim().ends_with("/noodle-bar.git"), "the remote did not follow: {remote}");
+    let listed = client.heroku(&["apps"])?.good()?.stdout;
+    ensure!(listed.contains("noodle-bar") && !listed.contains("sushi-bar"), "apps said: {listed}");
+    client.heroku(&["apps:destroy", "--app", "noodle-bar", "--confirm", "noodle-bar"])?.good()?;
+    let gone = client.heroku(&["apps:info", "--app", "noodle-bar"])?.bad()?;
     ensure!(gone.both().contains("Couldn't find that app"), "a destroyed app: {}", gone.both());
     Ok(())
 }
@@ -57,9 +63,15 @@ pub fn buildpacks_are_set_added_removed_and_cleared(client: &Client) -> Result<(
     let listed = repository.heroku(&["buildpacks"])?.good()?;
     let (greeter, node) = (listed.stdout.find("greeter.tgz"), listed.stdout.find("heroku/nodejs"));
     ensure!(greeter.is_some() && greeter < node, "the order is wrong: {}", listed.stdout);
-    repository.heroku(&["buildpacks:remove", "https://example.com/greeter.tgz"])?.good()?;
+    repository.heroku(&["buildpacks:add", "https://example.com/last.tgz"])?.good()?;
     let listed = repository.heroku(&["buildpacks"])?.good()?;
-    ensure!(!listed.stdout.contains("greeter"), "it was not removed: {}", listed.stdout);
+    let (node, last) = (listed.stdout.find("heroku/nodejs"), listed.stdout.find("last.tgz"));
+    ensure!(node.is_some() && node < last, "added without an index it is not the last: {}", listed.stdout);
+    repository.heroku(&["buildpacks:remove", "https://example.com/greeter.tgz"])?.good()?;
+    repository.heroku(&["buildpacks:remove", "--index", "2"])?.good()?;
+    let listed = repository.heroku(&["buildpacks"])?.good()?;
+    ensure!(listed.stdout.contains("heroku/nodejs"), "too much was removed: {}", listed.stdout);
+    ensure!(!listed.stdout.contains(".tgz"), "it was not removed: {}", listed.stdout);
     repository.heroku(&["buildpacks:clear"])?.good()?;
     let listed = repository.heroku(&["buildpacks"])?.good()?;
     ensure!(listed.both().contains("no Buildpack") || listed.both().contains("no buildpacks"), "{}", listed.both());
@@ -79,6 +91,10 @@ pub fn dynos_are_listed_scaled_and_restarted(client: &Client) -> Result<(), Fail
     let relative = repository.heroku(&["ps:scale", "web+1:Standard-2X"])?.good()?;
     ensure!(relative.both().contains("web at 4:Standard-2X"), "{}", relative.both());
     until("web.4 is up", || Ok(repository.heroku(&["ps"])?.good()?.stdout.contains("web.4: up")))?;
+    let typed = repository.heroku(&["ps:type", "web=standard-1x"])?.good()?;
+    ensure!(typed.both().contains("Standard-1X"), "ps:type said: {}", typed.both());
+    let types = repository.heroku(&["ps:type"])?.good()?;
+    ensure!(types.stdout.contains("web") && types.stdout.contains("Standard-1X"), "{}", types.both());
     repository.heroku(&["ps:scale", "web=1", "worker=0"])?.good()?;
     until("only web.1 is left", || {
         let listed = repository.heroku(&["ps"])?.good()?.stdout;
@@ -154,7 +170,9 @@ pub fn releases_are_listed_shown_and_rolled_back(client: &Client) -> Result<(), 
         ensure!(listed.stdout.contains(word), "releases lacks {word}: {}", listed.stdout);
     }
     let shown = repository.heroku(&["releases:info", "v4"])?.good()?;
-    ensure!(shown.stdout.contains("Set COLOUR config vars"), "{}", shown.both());
+    for word in ["v4", "By:", "Set COLOUR config vars", "When:", "COLOUR"] {
+        ensure!(shown.stdout.contains(word), "releases:info lacks {word}: {}", shown.both());
+    }
     let rolled = repository.heroku(&["rollback", "v3"])?.good()?;
     ensure!(rolled.both().contains("v6"), "{}", rolled.both());
     client.get_until(&app, "/", |response| !response.text().contains("two"))?;

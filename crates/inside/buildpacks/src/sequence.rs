@@ -14,7 +14,7 @@ use crate::error::BuildError;
 use crate::layout::Layout;
 use crate::output::Output;
 use crate::release::Release;
-use crate::{pack, process_types, slugignore, source};
+use crate::{nodejs, pack, process_types, slugignore, source};
 
 /// Where the parts of a build come from and go to.
 pub(crate) struct Channels<'a> {
@@ -146,9 +146,16 @@ fn plan(request: &BuildRequest, folder: &Path, language: &mut Option<String>) ->
     Ok(Plan { buildpacks, detected, wishes })
 }
 
+/// The wishes that no mounted runtime meets. npm's goes with Node's: another Node brings another npm along.
 fn missing(plan: &Plan, request: &BuildRequest) -> Vec<RuntimeWish> {
-    let mounted = |wish: &&RuntimeWish| !request.runtimes.iter().any(|runtime| runtime.name == wish.name);
-    plan.wishes.iter().filter(mounted).cloned().collect()
+    let unmet = |wish: &RuntimeWish| !request.runtimes.iter().any(|runtime| serves(runtime, wish));
+    let node = plan.wishes.iter().any(|wish| wish.name == "node" && unmet(wish));
+    plan.wishes.iter().filter(|wish| unmet(wish) || (node && wish.name == "npm")).cloned().collect()
+}
+
+/// What is no requirement is not asked for again: the buildpack explains it.
+fn serves(runtime: &Runtime, wish: &RuntimeWish) -> bool {
+    runtime.name == wish.name && nodejs::meets(&wish.requirement, &runtime.version).unwrap_or(true)
 }
 
 fn used_runtimes(plan: &Plan, request: &BuildRequest) -> Vec<Runtime> {

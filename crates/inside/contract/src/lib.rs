@@ -138,6 +138,33 @@ pub struct RuntimeWish {
     pub requirement: String,
 }
 
+/// What a requirement of Node.js or npm means, before it is a range of versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requirement<'a> {
+    /// Nothing, or the long-term support: the platform's default is chosen, and a version that is there will do.
+    Default,
+    /// The newest there is; a version that is there will do.
+    Newest,
+    /// A range as npm writes it, or what is meant to be one.
+    Range(&'a str),
+}
+
+impl<'a> From<&'a str> for Requirement<'a> {
+    /// `.nvmrc` and `engines` know names beside ranges: <https://github.com/nvm-sh/nvm#long-term-support>.
+    fn from(text: &'a str) -> Self {
+        let text = text.trim();
+        match text.to_ascii_lowercase().as_str() {
+            "" | "lts" | "lts/*" => Self::Default,
+            "latest" | "current" | "node" | "stable" => Self::Newest,
+            "lts/krypton" => Self::Range("24.x"),
+            "lts/jod" => Self::Range("22.x"),
+            "lts/iron" => Self::Range("20.x"),
+            "lts/hydrogen" => Self::Range("18.x"),
+            _ => Self::Range(text),
+        }
+    }
+}
+
 /// What a successful build found out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Compiled {

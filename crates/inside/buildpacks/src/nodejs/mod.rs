@@ -16,6 +16,7 @@ use inside_contract::RuntimeWish;
 use crate::builtin::Site;
 use crate::error::BuildError;
 use manifest::Manifest;
+pub(crate) use runtimes::meets;
 
 /// What the app's `package.json` asks for.
 pub(crate) fn runtimes(folder: &Path) -> Result<Vec<RuntimeWish>, BuildError> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use inside_contract::Requirement;
 use nodejs_semver::{Range, Version};
 
 use super::failures;
@@ -60,13 +61,18 @@ fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
 }
 
 fn check(name: &str, requirement: &str, version: &str) -> Result<(), BuildError> {
-    // `latest` and the like are names the outside resolves.
-    if requirement.is_empty() || requirement.chars().all(char::is_alphabetic) {
-        return Ok(());
+    match meets(requirement, version) {
+        None => Err(failures::invalid_requirement(name, requirement)),
+        Some(true) => Ok(()),
+        Some(false) => Err(failures::wrong_runtime(name, requirement, version)),
     }
-    let range: Range = requirement.parse().map_err(|_| failures::invalid_requirement(name, requirement))?;
-    let exact: Version = version.parse().map_err(|_| failures::wrong_runtime(name, requirement, version))?;
-    if exact.satisfies(&range) { Ok(()) } else { Err(failures::wrong_runtime(name, requirement, version)) }
+}
+
+/// Whether a version is what a requirement asks for; `None` if the requirement is none.
+pub(crate) fn meets(requirement: &str, version: &str) -> Option<bool> {
+    let Requirement::Range(range) = requirement.into() else { return Some(true) };
+    let range: Range = range.parse().ok()?;
+    Some(version.parse().is_ok_and(|exact: Version| exact.satisfies(&range)))
 }
 
 /// npm's program in a mounted runtime: in Node's own tree, where distributions have it, or in one of its own.
@@ -105,5 +111,27 @@ impl Tools {
         command.arg(program).args(arguments);
         command.env_clear().envs(&self.env).current_dir(site.build);
         Ok(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_ranges_are_met() {
+        for (requirement, expected) in [
+            ("", Some(true)),
+            ("lts/*", Some(true)),
+            ("latest", Some(true)),
+            ("lts/jod", Some(true)),
+            ("lts/iron", Some(false)),
+            ("22.x", Some(true)),
+            (">=20 <22", Some(false)),
+            ("^20 || ^22", Some(true)),
+            ("banana", None),
+        ] {
+            assert_eq!(meets(requirement, "22.23.3"), expected, "{requirement}");
+        }
     }
 }

@@ -77,11 +77,10 @@ fn scripts_run_in_heroku_s_order_and_see_the_config_vars() {
 fn failures_say_what_happened_and_what_to_try() {
     let mut bench = Bench::new();
     bench.mount_node();
-    let cases: [(&[(&str, &str)], &str); 6] = [
+    let cases: [(&[(&str, &str)], &str); 5] = [
         (&[("package.json", "{ not json")], "unable to parse package.json"),
         (&[("package.json", "{}"), ("yarn.lock", "")], "yarn is not built in yet"),
         (&[("package.json", "{}"), ("yarn.lock", ""), ("package-lock.json", "{}")], "two different lockfiles found"),
-        (&[("package.json", r#"{"engines": {"node": "4.x"}}"#)], "does not satisfy engines.node"),
         (&[("package.json", r#"{"engines": {"node": "new one!"}}"#)], "is no version requirement"),
         (&[("package.json", r#"{"scripts": {"build": "exit 3"}}"#)], "the script \"build\" of package.json failed"),
     ];
@@ -95,4 +94,21 @@ fn failures_say_what_happened_and_what_to_try() {
         texts.extend([message, "\n !     ", explained, "\n"]);
     }
     assert_eq!(golden(&bench, &texts), include_str!("golden/nodejs-failures.txt"));
+}
+
+#[test]
+fn a_runtime_of_another_version_is_asked_for_again() {
+    let mut bench = Bench::new();
+    bench.mount_node();
+    let asked = |engines: &str| {
+        let manifest = format!(r#"{{"engines": {engines}}}"#);
+        match bench.build(&[("package.json", &manifest), ("Procfile", "web: x")]).report {
+            BuildReport::NeedsRuntimes { runtimes } => runtimes.into_iter().map(|wish| wish.name).collect(),
+            _ => Vec::new(),
+        }
+    };
+    assert_eq!(asked(r#"{"node": "4.x"}"#), ["node", "npm"], "another Node brings another npm along");
+    assert_eq!(asked(r#"{"npm": "1.x"}"#), ["npm"]);
+    assert!(asked(r#"{"node": "lts/*", "npm": "latest"}"#).is_empty());
+    assert!(asked(r#"{"node": ">=4"}"#).is_empty());
 }

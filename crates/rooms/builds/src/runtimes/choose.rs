@@ -1,5 +1,6 @@
 //! Which version meets a requirement, by npm's rules.
 
+use inside_contract::Requirement;
 use nodejs_semver::{Range, Version};
 
 use super::Error;
@@ -27,17 +28,11 @@ pub(crate) fn choose<'a>(
     })
 }
 
-/// What a requirement says as a range: `.nvmrc` knows names, `v22` is 22.
 fn meaning<'a>(requirement: &'a str, default: &'a str) -> &'a str {
-    let requirement = requirement.trim();
-    match requirement.to_ascii_lowercase().as_str() {
-        "" | "lts" | "lts/*" => default,
-        "latest" | "current" | "node" | "stable" => "*",
-        "lts/krypton" => "24.x",
-        "lts/jod" => "22.x",
-        "lts/iron" => "20.x",
-        "lts/hydrogen" => "18.x",
-        _ => requirement,
+    match Requirement::from(requirement) {
+        Requirement::Default => default,
+        Requirement::Newest => "*",
+        Requirement::Range(range) => range,
     }
 }
 
