@@ -12,6 +12,9 @@ use crate::Waker;
 
 /// How often the queue is looked at without being woken.
 const TIMER: Duration = Duration::from_secs(5);
+/// How long a job that is to run again keeps its place before it does: what was away needs time to come back, and a
+/// job whose record cannot be written must not spin.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How a run of a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +82,13 @@ impl Jobs {
                 let id = job.id;
                 if let Some(handler) = self.handlers.get(job.kind.as_str()) {
                     let run = handler(job);
-                    let handle = running.spawn(async move { (id, run.await) });
+                    let handle = running.spawn(async move {
+                        let outcome = run.await;
+                        if outcome == Outcome::Again {
+                            tokio::time::sleep(PAUSE).await;
+                        }
+                        (id, outcome)
+                    });
                     ids.insert(handle.id(), id);
                 } else {
                     tracing::error!(job.kind, "dropped a job that no code runs");

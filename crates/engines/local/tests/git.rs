@@ -125,6 +125,16 @@ async fn a_new_repository_is_empty_its_users_own_and_advertises_itself() {
 }
 
 #[tokio::test]
+async fn many_that_create_the_same_repository_at_once_all_succeed() {
+    let host = host("#!/bin/sh\n", 1 << 20);
+    let app = AppId::new();
+    let create = || host.repositories.create(app);
+    let (first, second, third) = tokio::join!(create(), create(), create());
+    assert_eq!((first, second, third), (Ok(()), Ok(()), Ok(())));
+    assert!(host.folder.path().join(format!("git/{app}.git/HEAD")).is_file());
+}
+
+#[tokio::test]
 async fn a_push_runs_the_platforms_hook_with_its_pipes() {
     let host =
         host("#!/bin/sh\nread old new ref\necho \"$new $ref\" >&3\nread answer <&4\n[ \"$answer\" = yes ]\n", 1 << 20);

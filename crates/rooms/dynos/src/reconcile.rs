@@ -137,9 +137,10 @@ impl Reconciler {
     /// One plan. Answers whether rows changed, so that another is due at once, and when the next is.
     async fn plan_and_begin(&mut self) -> Result<(bool, Option<Instant>), store::Error> {
         let apps = read::apps(&self.dynos.store, &mut self.slugs).await?;
-        let Some(observed) = &self.observed else { return Ok((false, None)) };
         let now = Instant::now();
         let config = &self.dynos.config;
+        // The engine did not answer: nothing can be planned, and the next look must not wait for the timer.
+        let Some(observed) = &self.observed else { return Ok((false, Some(now + config.retry))) };
         remember(&mut self.memory, &apps, observed, config.grace + KILL, now);
         let Plan { steps, next } = plan(&World { apps: &apps, observed, memory: &self.memory, config, now });
         let (records, others): (Vec<Step>, Vec<Step>) =

@@ -94,10 +94,9 @@ impl Releases {
         }
     }
 
-    /// Waits a moment for what is broken to heal; after [`RUNS`] runs the release fails.
+    /// The runner waits a moment for what is broken to heal; after [`RUNS`] runs the release fails.
     async fn again_or_fail(&self, id: ReleaseId, attempts: u32) -> Outcome {
         if attempts + 1 < RUNS {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             return Outcome::Again;
         }
         if let Ok(Some(release)) = store::releases::get(&self.store, id).await {

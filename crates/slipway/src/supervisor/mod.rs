@@ -273,7 +273,12 @@ async fn keep_routing(
             }
             Some(pid) = replace.recv() => {
                 tracing::error!(pid, "a router does not take new routes; replacing it");
-                drop(router_process::kill(pid, &file));
+                if let Err(error) = router_process::kill(pid, &file) {
+                    tracing::error!(pid, %error, "could not end a router");
+                }
+                // Its end is what starts the next one. A complaint about any other process, such as a router that
+                // drains, must not put a second router beside the one that serves.
+                continue;
             }
         }
         tokio::time::sleep(restarts.after_end()).await;

@@ -24,7 +24,7 @@ use engine::{GitService, Refusal};
 use rustix::process::Resource;
 use sys::confine::{Confinement, Files, confine};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use vocabulary::AppId;
 
 /// Git children at once; more wait. Each may hold a pack's window in memory.
@@ -60,6 +60,8 @@ pub struct RepositoriesConfig {
 pub struct Repositories {
     config: Arc<RepositoriesConfig>,
     children: Arc<Semaphore>,
+    /// Held while one is made: two that make the same would delete each other's beginnings.
+    creating: Arc<Mutex<()>>,
 }
 
 impl Repositories {
@@ -74,12 +76,17 @@ impl Repositories {
                 fs::remove_dir_all(entry.path())?;
             }
         }
-        Ok(Self { config: Arc::new(config.clone()), children: Arc::new(Semaphore::new(CHILDREN)) })
+        let children = Arc::new(Semaphore::new(CHILDREN));
+        Ok(Self { config: Arc::new(config.clone()), children, creating: Arc::default() })
     }
 
     /// Makes an empty repository, if the app has none. It appears whole or not at all.
     pub async fn create(&self, app: AppId) -> Result<(), Refusal> {
         let target = self.path(app);
+        if target.exists() {
+            return Ok(());
+        }
+        let _alone = self.creating.lock().await;
         if target.exists() {
             return Ok(());
         }
