@@ -93,8 +93,8 @@ pub fn dynos_are_listed_scaled_and_restarted(client: &Client) -> Result<(), Fail
     until("web.4 is up", || Ok(repository.heroku(&["ps"])?.good()?.stdout.contains("web.4: up")))?;
     let typed = repository.heroku(&["ps:type", "web=standard-1x"])?.good()?;
     ensure!(typed.both().contains("Standard-1X"), "ps:type said: {}", typed.both());
-    let types = repository.heroku(&["ps:type"])?.good()?;
-    ensure!(types.stdout.contains("web") && types.stdout.contains("Standard-1X"), "{}", types.both());
+    let all = repository.heroku(&["ps:type"])?.good()?;
+    ensure!(all.stdout.contains("web") && all.stdout.contains("Standard-1X"), "{}", all.both());
     repository.heroku(&["ps:scale", "web=1", "worker=0"])?.good()?;
     until("only web.1 is left", || {
         let listed = repository.heroku(&["ps"])?.good()?.stdout;
