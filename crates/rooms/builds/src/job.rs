@@ -53,10 +53,13 @@ impl Builds {
     /// Runs the build unless it has ended. An error says why the job has to run again.
     async fn begin(&self, id: BuildId, attempt: u32) -> Result<(), String> {
         let build = store::builds::get(&self.store, id).await.map_err(|error| error.to_string())?;
-        let Some(build) = build else { return Ok(()) };
-        let app = store::apps::get(&self.store, build.app_id).await.map_err(|error| error.to_string())?;
+        let app = match &build {
+            Some(build) => store::apps::get(&self.store, build.app_id).await.map_err(|error| error.to_string())?,
+            None => None,
+        };
         let mut output = self.outputs.write(&id.to_string()).map_err(|error| error.to_string())?;
-        let (BuildStatus::Pending, Some(app)) = (build.status, app) else {
+        let (Some(build), Some(app)) = (build.filter(|build| build.status == BuildStatus::Pending), app) else {
+            // Also when the app was deleted meanwhile: somebody may be reading.
             output.end();
             return Ok(());
         };

@@ -26,7 +26,7 @@ use releases::Releases;
 use store::Store;
 use store::apps::App;
 use store::builds::Build;
-use vocabulary::{AccountId, BuildId, BuildStatus, Digest};
+use vocabulary::{AccountId, AppId, BuildId, BuildStatus, Digest};
 use work::{Tasks, Wakers};
 
 pub use config::Config;
@@ -158,6 +158,17 @@ impl Builds {
             }
             pipes::changed(&mut changes).await;
         }
+    }
+
+    /// Ends what runs of a deleted app's builds; their jobs find no rows and end the outputs. Does not wait: the engine
+    /// may be away.
+    pub fn forget(&self, app: AppId) {
+        let builds = self.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = builds.clear(app).await {
+                tracing::warn!(%error, app.id = %app, "could not end the builds of a deleted app");
+            }
+        });
     }
 
     /// The handler of `build` jobs.

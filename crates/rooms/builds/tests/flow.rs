@@ -261,6 +261,19 @@ async fn a_build_that_never_ends_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_waiting_build_of_a_deleted_app_ends() {
+    let bench = Bench::new(Config::default()).await;
+    let build = bench.start().await;
+    let mut write = bench.store.write().await.unwrap();
+    store::apps::delete(&mut write, bench.app.id).await.unwrap();
+    write.commit().await.unwrap();
+    let _jobs = bench.run_jobs();
+    let mut output = bench.outputs.read(&build.id.to_string()).unwrap();
+    while output.next().await.unwrap().is_some() {}
+    assert!(bench.sim.started().is_empty());
+}
+
+#[tokio::test]
 async fn a_build_cut_off_by_a_restart_begins_again_and_leaves_nothing() {
     let bench = Bench::new(Config::default()).await;
     let (stay, leave) = std::sync::mpsc::channel::<()>();

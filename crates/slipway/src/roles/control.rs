@@ -70,6 +70,9 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let parts = make_rooms(store, &sink, departures.clone(), settings, layout)?;
     let routes = make_routes(&parts, sink, departures, &authority, settings, &mut inheritance)?;
 
+    let apps = store::apps::all(&parts.store).await.map_err(doing("list the apps"))?;
+    parts.logs.forget_others(apps.into_iter().map(|app| app.id).collect()).await;
+
     let jobs = Jobs::new(parts.store.clone(), parts.wakers.jobs.clone(), JOBS)
         .on("build", parts.builds.job())
         .on("release_phase", parts.releases.job());

@@ -137,6 +137,8 @@ pub(crate) async fn delete(
     write.commit().await?;
     state.wakers.dynos.wake();
     state.wakers.routes.wake();
+    state.wakers.changes.tell();
+    state.builds.forget(app.id);
     state.logs.forget(app.id).await;
     state.repositories.remove(app.id).await;
     Ok(Json(shape(&state, &base, &caller, &app)))
