@@ -44,7 +44,13 @@ enum Command {
     Stack(StackCommand),
     /// One of the platform's processes; started by `slipway up`
     #[command(hide = true)]
-    Role { name: String, settings: PathBuf },
+    Role {
+        /// Which
+        name: String,
+        /// The install it serves, for whoever reads a list of processes
+        #[arg(value_name = "FILE")]
+        settings: PathBuf,
+    },
     /// Run by git during a push
     #[command(hide = true)]
     GitHook { name: String },
@@ -67,7 +73,7 @@ enum StackCommand {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Role { name, settings } => told(roles::run(&name, &settings)),
+        Command::Role { name, .. } => told(roles::run(&name)),
         Command::GitHook { .. } => git::pre_receive_main(),
         Command::Packer { args } => {
             local::images::packer_main(std::io::stdin().lock(), std::io::stdout().lock(), &args)

@@ -84,7 +84,11 @@ pub fn confine(command: &mut Command, confinement: Confinement) -> Result<Places
         }
         rustix::thread::set_no_new_privs(true)?;
         if let Some(rules) = rules.take() {
-            rules.restrict_self().map_err(|_| io::Error::from(io::ErrorKind::PermissionDenied))?;
+            let status = rules.restrict_self().map_err(|_| io::Error::from(io::ErrorKind::PermissionDenied))?;
+            // A kernel without Landlock: better no child than one that sees more than was promised.
+            if status.ruleset == landlock::RulesetStatus::NotEnforced {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
         }
         place(&parked)
     };

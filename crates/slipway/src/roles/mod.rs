@@ -8,11 +8,10 @@ mod engine;
 mod router;
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
 
@@ -90,10 +89,11 @@ fn split_names(names: &str) -> Vec<String> {
 }
 
 /// Runs a role by its name.
-pub(crate) fn run(name: &str, settings: &Path) -> Result<(), Error> {
-    let inheritance = Inheritance::take();
-    let text = fs::read(settings).map_err(doing("read the settings the supervisor left"))?;
-    let settings: Settings = serde_json::from_slice(&text).map_err(doing("understand the supervisor's settings"))?;
+pub(crate) fn run(name: &str) -> Result<(), Error> {
+    let mut inheritance = Inheritance::take();
+    let settings = File::from(inheritance.fd("settings")?);
+    let settings: Settings =
+        serde_json::from_reader(BufReader::new(settings)).map_err(doing("understand the supervisor's settings"))?;
     log_to_stderr(&settings.log);
     let layout = Layout::open(&settings.data).map_err(doing("read the data folder"))?;
     let layout =

@@ -1,6 +1,6 @@
 //! The router role.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,7 +11,8 @@ use crate::layout::Layout;
 
 /// Serves until the process is asked to end; then drains.
 pub(super) fn run(mut inheritance: Inheritance, layout: &Layout) -> Result<(), Error> {
-    let names: Vec<String> = inheritance.names.iter().filter(|name| name.as_str() != "ready").cloned().collect();
+    let names: Vec<String> =
+        inheritance.names.iter().filter(|name| name.parse::<SocketAddr>().is_ok()).cloned().collect();
     let listeners = names.iter().map(|name| inheritance.fd(name).map(TcpListener::from));
     let config = router::Config {
         listeners: listeners.collect::<Result<_, _>>()?,

@@ -17,7 +17,7 @@ mod stop;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 use rustix::fs::FlockOperation;
@@ -107,7 +107,7 @@ impl Supervisor {
         make_folders(&layout, &users).map_err(doing("make the folders of the data folder"))?;
         let file = layout.in_run("settings.json");
         let text = serde_json::to_vec(settings).map_err(io::Error::other).map_err(doing("write the settings"))?;
-        fs::write(&file, text).map_err(doing("leave the settings for the roles"))?;
+        write_private(&file, &text).map_err(doing("leave the settings for the roles"))?;
         let (read, write) = io::pipe().map_err(doing("make a pipe"))?;
         Ok(Self { layout, users, settings: file, lifeline: (read.into(), write.into()), _lock: lock })
     }
@@ -188,6 +188,12 @@ impl Supervisor {
     fn router_file(&self) -> PathBuf {
         self.layout.in_run("router.json")
     }
+}
+
+fn write_private(path: &std::path::Path, text: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    io::Write::write_all(&mut file, text)
 }
 
 fn take_lock(layout: &Layout) -> Result<File, Error> {

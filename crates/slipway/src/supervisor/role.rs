@@ -1,6 +1,7 @@
 //! One role's process: started with its descriptors and user, restarted when it ends.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -51,6 +52,8 @@ impl Role {
         if let Some(lifeline) = &self.lifeline {
             fds.push(("lifeline", lifeline.as_fd().try_clone_to_owned()?));
         }
+        // Only root may read the file: a package source's URL may hold a password.
+        fds.push(("settings", File::open(settings)?.into()));
         fds.push(("ready", ready_out.into()));
         let names: Vec<&str> = fds.iter().map(|(name, _)| *name).collect();
         let mut command = Command::new("/proc/self/exe");

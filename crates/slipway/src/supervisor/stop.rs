@@ -28,6 +28,7 @@ pub(crate) async fn down(settings: &Settings) -> Result<(), Error> {
     stop_supervisor(&layout).await.map_err(doing("stop the running supervisor"))?;
     stop_router(&layout).await.map_err(doing("stop the router"))?;
     stop_instances(settings).await?;
+    layout.leave_slot().map_err(doing("leave the range of addresses to others"))?;
     printer::say("everything is stopped");
     Ok(())
 }
