@@ -11,7 +11,7 @@ mod run;
 mod scenario;
 
 pub use client::{Client, Repository};
-pub use http::{Response, request};
+pub use http::{Connection, Response, request};
 pub use load::{Load, Report};
 pub use outside::Outside;
 pub use platform::Platform;
