@@ -55,7 +55,9 @@ mod tests {
 
     fn median(of: &[u64]) -> u128 {
         let mut figures = Figures::default();
-        of.iter().for_each(|one| figures.add(Duration::from_millis(*one)));
+        for one in of {
+            figures.add(Duration::from_millis(*one));
+        }
         milliseconds(figures.median())
     }
 
