@@ -4,7 +4,7 @@ CACHE ?= $(if $(SLIPWAY_CACHE),$(SLIPWAY_CACHE),/var/cache/slipway)
 export SLIPWAY_CACHE := $(CACHE)
 INSIDE := --release --target x86_64-unknown-linux-gnu --target-dir target-static
 
-.PHONY: up down test check build inside tools clean
+.PHONY: up down test check build inside tools bench clean
 
 up: build               ## install what is missing, build, start in the background, push a first app
 	cargo xtask up
@@ -32,6 +32,10 @@ inside: tools           ## programs that run inside any stack's libc are linked 
 
 tools:                  ## Debian packages that building, running and testing need
 	@./xtask/install-tools
+
+bench: build            ## how long a push takes, and where the time goes
+	cargo build --release --package bench
+	target/release/push-live
 
 clean:
 	cargo clean

@@ -72,6 +72,30 @@ impl Head {
     }
 }
 
+/// A connection that is kept for one request after another.
+#[derive(Debug)]
+pub struct Connection {
+    reader: BufReader<TcpStream>,
+    host: String,
+}
+
+impl Connection {
+    /// Connects, for requests to one host.
+    pub fn open(address: SocketAddr, host: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(100)))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { reader: BufReader::new(stream), host: host.to_owned() })
+    }
+
+    /// Asks for a path.
+    pub fn get(&mut self, path: &str) -> io::Result<Response> {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        self.reader.get_mut().write_all(head.as_bytes())?;
+        read_response(&mut self.reader, false)
+    }
+}
+
 /// Reads one answer and leaves the connection at its end.
 pub(crate) fn read_response(reader: &mut impl BufRead, no_body: bool) -> io::Result<Response> {
     let head = read_head(reader)?;

@@ -12,7 +12,7 @@ mod scenario;
 mod witness;
 
 pub use client::{Client, Repository};
-pub use http::{Response, request};
+pub use http::{Connection, Response, request};
 pub use load::{Load, Report};
 pub use outside::Outside;
 pub use platform::Platform;

@@ -32,13 +32,18 @@ pub struct Platform {
 impl Platform {
     /// Starts `slipway up` from the folder of this program and waits until it says that it is up.
     pub fn start() -> Result<Self, Failure> {
+        Self::start_logging(None)
+    }
+
+    /// The same, with a log filter (`slipway up --log`).
+    pub fn start_logging(filter: Option<&str>) -> Result<Self, Failure> {
         let cli = crate::client::install_cli()?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
         // The platform's users pass through it to their own folders.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let outside = Outside::start(folder.path())?;
-        let supervisor = up(folder.path(), address, &outside)?;
+        let supervisor = up(folder.path(), address, &outside, filter)?;
         let witness = Witness::start(address)?;
         let mut platform = Self { outside, folder, supervisor, address, witness, exports: Vec::new(), cli };
         platform.wait_until_up()?;
@@ -105,9 +110,14 @@ impl Platform {
         Ok(())
     }
 
+    /// What the platform wrote about itself.
+    pub fn log(&self) -> io::Result<String> {
+        fs::read_to_string(self.folder.path().join("slipway.log"))
+    }
+
     /// The last lines the platform wrote about itself.
     pub fn log_tail(&self) -> String {
-        let text = fs::read_to_string(self.folder.path().join("slipway.log")).unwrap_or_default();
+        let text = self.log().unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
@@ -151,17 +161,17 @@ impl Drop for Platform {
     }
 }
 
-fn up(folder: &Path, address: SocketAddr, outside: &Outside) -> Result<Child, Failure> {
+fn up(folder: &Path, address: SocketAddr, outside: &Outside, filter: Option<&str>) -> Result<Child, Failure> {
     let log = File::create(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
     command.arg("--egress-allow").arg(outside.allowed());
+    command.args(filter.into_iter().flat_map(|filter| ["--log", filter]));
     for range in egress()? {
         command.arg("--egress-allow").arg(range);
     }
     Ok(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?)
 }
 
-/// The program under test, which lies beside the folder of this one.
 fn slipway(subcommand: &str, folder: &Path, address: SocketAddr) -> Result<Command, Failure> {
     let mut command = Command::new(program()?);
     command.arg(subcommand).arg("--data").arg(folder.join("data")).arg("--listen").arg(address.to_string());
@@ -169,11 +179,11 @@ fn slipway(subcommand: &str, folder: &Path, address: SocketAddr) -> Result<Comma
     Ok(command)
 }
 
+/// The program under test: it lies beside this one, or, if this one is a test, beside its folder.
 fn program() -> Result<PathBuf, Failure> {
     let mine = std::env::current_exe()?;
-    let folder = mine.parent().and_then(Path::parent).ok_or("this program lies nowhere")?;
-    let program = folder.join("slipway");
-    if program.exists() { Ok(program) } else { Err(format!("build it first: {} is missing", program.display()).into()) }
+    let mut programs = mine.ancestors().skip(1).take(2).map(|folder| folder.join("slipway"));
+    programs.find(|program| program.is_file()).ok_or_else(|| "build `slipway` first: it is missing".into())
 }
 
 /// Where npm packages come from: a mirror inside a private network lies where an egress filter refuses everybody else.

@@ -55,6 +55,7 @@ impl Deploys {
             (Kind::Updates, body) => serde_json::from_slice(&body)?,
             _ => return Err(nonsense().into()),
         };
+        tracing::debug!(target: "timing", step = "hook speaks", app.name = %app.name);
         let taken = match plan(&updates) {
             Plan::Take(text) => {
                 print(to, text.as_bytes()).await?;
@@ -66,6 +67,7 @@ impl Deploys {
             }
             Plan::Deploy(commit) => self.deploy(app, account, &commit, from, to).await?,
         };
+        tracing::debug!(target: "timing", step = "verdict", app.name = %app.name);
         Ok(frame::send(to, Kind::Verdict, &[u8::from(taken)]).await?)
     }
 
@@ -86,6 +88,7 @@ impl Deploys {
                 return Ok(false);
             }
         };
+        tracing::debug!(target: "timing", step = "source kept", app.name = %app.name);
         print(to, b"Compressing source files... done.\nBuilding source:\n\n").await?;
         for path in &source.archived.submodules {
             let text = format!(

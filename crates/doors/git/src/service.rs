@@ -75,6 +75,7 @@ pub(crate) async fn advertise(
     let start = announcement(name, protocol.as_deref());
     let permit = Arc::clone(&git.children).try_acquire_owned().map_err(|_| Error::Busy)?;
     git.engine.create_repository(app.id).await?;
+    tracing::debug!(target: "timing", step = "references asked", app.name = %app.name);
     let child = git.child(app.id, service, protocol, permit)?;
     drop(child.stdin);
     Ok(answered(&format!("application/x-{name}-advertisement"), child::answer(start, child.stdout)))
@@ -113,6 +114,7 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
     let protocol = protocol(&head.headers);
     let permit = Arc::clone(&git.children).try_acquire_owned().map_err(|_| Error::Busy)?;
     git.engine.create_repository(app.id).await?;
+    tracing::debug!(target: "timing", step = "pack comes", app.name = %app.name);
     let child = git.child(app.id, service, protocol, permit)?;
     if let Some((from, to)) = child.hook {
         answer_hook(&git, app, account, from, to);

@@ -54,12 +54,13 @@ impl Builds {
         let events = self.engine.events();
         let launch = launch(what.request);
         self.engine.start(spec, &launch, fds).await?;
+        tracing::debug!(target: "timing", step = "build instance runs");
         let (exit, slug, cache, report, ()) = tokio::join!(
-            exited(&self.engine, events, id),
-            self.pack(inside_contract::APP, self.config.slug_limit_bytes, ends.slug),
-            self.pack(CACHE, self.config.cache_limit_bytes, ends.cache),
-            pipes::read_all(ends.report, REPORT_LIMIT),
-            follow(&self.engine, id, output),
+            timed("build instance ended", exited(&self.engine, events, id)),
+            timed("slug packed", self.pack(inside_contract::APP, self.config.slug_limit_bytes, ends.slug)),
+            timed("cache packed", self.pack(CACHE, self.config.cache_limit_bytes, ends.cache)),
+            timed("runner reported", pipes::read_all(ends.report, REPORT_LIMIT)),
+            timed("output copied", follow(&self.engine, id, output)),
         );
         self.engine.remove(id).await?;
         let exit = exit?;
@@ -88,6 +89,13 @@ impl Builds {
         }
         Ok(())
     }
+}
+
+/// Says when one of the things a build waits for is there.
+async fn timed<T>(step: &'static str, waited: impl Future<Output = T>) -> T {
+    let done = waited.await;
+    tracing::debug!(target: "timing", step);
+    done
 }
 
 fn descriptors(what: &What<'_>) -> Result<(Ends, Vec<OwnedFd>), Trouble> {

@@ -68,6 +68,7 @@ impl Builds {
         } else {
             self.log_started(&app, &build).await;
         }
+        tracing::debug!(target: "timing", step = "build begins", app.name = %app.name);
         match self.attempt(&app, &build, &mut output).await {
             Ok(release) => {
                 self.log(&app, "Build succeeded");
@@ -100,6 +101,7 @@ impl Builds {
         if let Err(error) = self.clear(app.id).await {
             tracing::warn!(%error, build = %build.id, "could not remove a build's instances");
         }
+        tracing::debug!(target: "timing", step = "compiled", app.name = %app.name);
         let made = compile.unwrap_or_else(|_| Err(Trouble::failed(text::timed_out(self.config.timeout))))?;
         output.append(text::compressed(made.app_layer.blob_bytes.unsigned_abs()).as_bytes());
         self.release(app, build, &made).await
@@ -117,6 +119,7 @@ impl Builds {
         let description = description(build.source_version.as_deref());
         let release = self.releases.deploy(app, &made.slug, &made.defaults, build.account_id, &description).await;
         let release = release.map_err(release_trouble)?;
+        tracing::debug!(target: "timing", step = "release made", app.name = %app.name);
         self.succeed(build, &release, &made.buildpacks, &made.detected).await?;
         Ok(release)
     }

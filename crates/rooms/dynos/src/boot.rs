@@ -30,6 +30,7 @@ impl Dynos {
     }
 
     async fn launch(&self, dyno: &Dyno) -> Result<(), Error> {
+        tracing::debug!(target: "timing", step = "dyno wanted", dyno.name = %dyno.name);
         let release = store::releases::get(&self.store, dyno.release_id).await?.ok_or(Error::Gone)?;
         let slug = match release.slug_id {
             Some(id) => store::slugs::get(&self.store, id).await?.ok_or(Error::Gone)?,
@@ -46,11 +47,14 @@ impl Dynos {
             slug: &slug,
             config: &config,
         };
-        self.launcher.start(&run).await.map(drop)
+        self.launcher.start(&run).await?;
+        tracing::debug!(target: "timing", step = "dyno runs", dyno.name = %dyno.name);
+        Ok(())
     }
 
     /// A web dyno listens, or another runs.
     pub(crate) async fn ready(&self, dyno: &Dyno, address: Option<SocketAddrV4>) -> Result<Outcome, Failed> {
+        tracing::debug!(target: "timing", step = "dyno listens", dyno.name = %dyno.name);
         if self.moved(dyno, DynoEvent::BecameReady, address).await?.is_some() {
             self.say(dyno, lines::state_changed("starting", "up"));
         }

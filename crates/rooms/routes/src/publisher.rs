@@ -133,6 +133,7 @@ impl Publisher {
         write.commit().await?;
         let body = serde_json::to_vec(&planned).map_err(|_| store::Error::Corrupt("route table"))?;
         tracing::debug!(table.version = planned.version, table.apps = planned.apps.len(), "publishing routes");
+        tracing::debug!(target: "timing", step = "routes published");
         self.newest.send_replace(Some(Arc::new(Published { version: planned.version, body })));
         self.table = Some(planned);
         Ok(())
@@ -148,6 +149,7 @@ impl Publisher {
             }
             Report::Sent { version } => self.routers.sent(number, version, now),
             Report::Acknowledged { version, in_flight } => {
+                tracing::debug!(target: "timing", step = "routes acknowledged");
                 self.routers.acknowledged(number, version, in_flight, now);
             }
             Report::Drained { dyno } => self.routers.drained(number, dyno),

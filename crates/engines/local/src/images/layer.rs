@@ -164,6 +164,7 @@ fn write(config: &ImagesConfig, tar: impl Read, blob: Option<&mut File>) -> Resu
     let mut squash = start_squash(config, &image)?;
     let stderr = squash.stderr.take();
     let copied = squash.stdin.take().map(|stdin| copy(tar, stdin, blob));
+    tracing::debug!(target: "timing", step = "tar read");
     let status = squash.wait().map_err(|error| Error::Image(error.to_string()))?;
     let copied = copied.unwrap_or_else(|| Err(Error::Image("mksquashfs has no input".to_owned())));
     if !status.success() {

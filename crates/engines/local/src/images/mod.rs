@@ -149,6 +149,7 @@ impl Images {
     fn pack_blocking(&self, prefix: &str, limit_bytes: u64, tar: OwnedFd, mut blob: File) -> Result<Packed, Refusal> {
         let written = layer::pack(&self.config, prefix, limit_bytes, tar, &mut blob)?;
         let about = blob.metadata().map_err(Error::Blob)?;
+        tracing::debug!(target: "timing", step = "image made", prefix);
         self.publish(&written)?;
         let layer::Written { digest, tar_bytes, .. } = written;
         Ok(Packed { digest, tar_bytes, blob_bytes: about.len() })

@@ -64,15 +64,18 @@ impl Instances {
         let (this, record) = (self.clone(), instance.record.clone());
         let prepared = tokio::task::spawn_blocking(move || this.prepare(&record)).await;
         let job = prepared.map_err(|error| Refusal::Failed(error.to_string()))??;
+        tracing::debug!(target: "timing", step = "files prepared", kind = ?instance.record.spec.kind);
         let mut all: Vec<BorrowedFd<'_>> = vec![self.shared.filter.as_fd()];
         all.extend(fds.iter().map(AsFd::as_fd));
         link.send(&job, &all).map_err(failed("hand the job to the shim"))?;
         drop(fds);
         let (FromShim::Namespaces, namespaces) = expect(&link).await? else { return Err(out_of_turn()) };
+        tracing::debug!(target: "timing", step = "namespaces made", kind = ?instance.record.spec.kind);
         let network = namespaces.into_iter().next().ok_or_else(out_of_turn)?;
         let attached = self.shared.network.attach(network.as_fd(), job.address, instance.record.spec.kind).await;
         attached.map_err(|error| Refusal::Failed(error.to_string()))?;
         drop(network);
+        tracing::debug!(target: "timing", step = "network attached", kind = ?instance.record.spec.kind);
         link.send(&ToShim::Go, &[]).map_err(failed("start the program"))?;
         match expect(&link).await? {
             (FromShim::Running(process), _) => Ok((link, child, process)),
