@@ -4,7 +4,7 @@ CACHE ?= $(if $(SLIPWAY_CACHE),$(SLIPWAY_CACHE),/var/cache/slipway)
 export SLIPWAY_CACHE := $(CACHE)
 INSIDE := --release --target x86_64-unknown-linux-gnu --target-dir target-static
 
-.PHONY: up down test check build inside tools soak clean
+.PHONY: up down test check build inside tools soak fresh clean
 
 up: build               ## install what is missing, build, start in the background, push a first app
 	cargo xtask up
@@ -35,6 +35,9 @@ tools:                  ## Debian packages that building, running and testing ne
 
 soak: build             ## the same promises with full numbers
 	SLIPWAY_SOAK=1 cargo test --release --package e2e
+
+fresh: tools            ## proves that a bare Debian with Rust needs nothing else than `make up`; see xtask/fresh
+	xtask/fresh
 
 clean:
 	cargo clean
