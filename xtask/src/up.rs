@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How long the platform may take to come up once it is started; the first time it builds the stack images.
 const LIMIT: Duration = Duration::from_mins(30);
+/// How long an older supervisor may take to end.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The app that is pushed.
 const APP: &str = "hello";
 /// Gives git the key without it standing in a file or an argument.
@@ -45,12 +47,20 @@ fn is_running(slipway: &Path) -> bool {
     }
     if program.to_string_lossy().starts_with(&*slipway.to_string_lossy()) {
         crate::say("an older Slipway runs; its control and engine are replaced, its apps go on");
-        drop(Command::new("kill").arg(pid.to_string()).status());
-        while Path::new(&format!("/proc/{pid}")).exists() {
-            thread::sleep(Duration::from_millis(50));
-        }
+        end(pid);
     }
     false
+}
+
+/// Asks a process to end and waits until it did; `kill` is no program that every machine has.
+fn end(pid: u32) {
+    let asked = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let told =
+        asked.is_some_and(|process| rustix::process::kill_process(process, rustix::process::Signal::TERM).is_ok());
+    let begun = Instant::now();
+    while told && Path::new(&format!("/proc/{pid}")).exists() && begun.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// The supervisor's process id, by the file it leaves beside its sockets.
