@@ -126,7 +126,7 @@ fn make_rooms(
         blobs.clone(),
         engine.clone(),
         releases.clone(),
-        build_config(settings),
+        build_config(settings, layout),
     )
     .map_err(doing("prepare builds"))?;
     let dynos = Dynos::new(
@@ -141,14 +141,14 @@ fn make_rooms(
     Ok(Parts { store, wakers, blobs, outputs, engine, logs, releases, builds, dynos })
 }
 
-fn build_config(settings: &Settings) -> builds::Config {
-    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("slipway-static")));
+fn build_config(settings: &Settings, layout: &Layout) -> builds::Config {
+    let file_server = layout.at("bin").join("slipway-static");
     let port = settings.listen.first().map_or(80, std::net::SocketAddr::port);
     builds::Config {
         app_url: format!("http://{{app}}.{}:{port}/", settings.domain),
         sources: settings.sources.clone(),
         ca_bundle: Some(settings.ca_bundle.clone()).filter(|path| path.exists()),
-        static_server: beside.filter(|path| path.exists()),
+        static_server: Some(file_server).filter(|path| path.exists()),
         ..builds::Config::default()
     }
 }

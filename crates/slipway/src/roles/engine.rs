@@ -43,7 +43,9 @@ fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> 
     let beside = |name: &str| program.with_file_name(name);
     let slot =
         layout.slot().ok_or_else(|| std::io::Error::other("it is in no slot")).map_err(doing("find our range"))?;
-    let own = |subcommand: &str| vec![program.display().to_string(), subcommand.to_owned()];
+    // The copy that users without rights can pass to; the others are started by root.
+    let passable = layout.at("bin").join("slipway");
+    let own = |subcommand: &str| vec![passable.display().to_string(), subcommand.to_owned()];
     let inside = ["init", "buildpacks"].map(|name| (name.to_owned(), beside(&format!("slipway-{name}"))));
     Ok(local::Config {
         control_uid: users.control.uid,
@@ -79,7 +81,7 @@ fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> 
             uid: users.git.uid,
             gid: users.git.gid,
             hooks: layout.at("hooks"),
-            hook_program: program.clone(),
+            hook_program: passable.clone(),
             git: PathBuf::from("/usr/bin/git"),
             max_input_bytes: 1 << 30,
         },

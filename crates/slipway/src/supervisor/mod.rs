@@ -9,6 +9,7 @@
 //! The supervisor owns every listening socket, so that a role's end closes none: what connects while a role is away
 //! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`.
 
+mod programs;
 mod role;
 mod router_process;
 mod sockets;
@@ -216,13 +217,14 @@ fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
         own_folder(&layout.at(name), 0o700, Some(users.control))?;
     }
     own_folder(&layout.at("public"), 0o755, Some(users.control))?;
-    for name in ["images", "stacks", "dynos", "hooks"] {
+    for name in ["bin", "images", "stacks", "dynos", "hooks"] {
         own_folder(&layout.at(name), 0o755, None)?;
     }
     own_folder(&layout.at("git"), 0o711, None)?;
     own_folder(&layout.in_run("router"), 0o700, Some(users.router))?;
     let hook = layout.at("hooks").join("pre-receive");
-    let program = std::env::current_exe()?;
+    programs::copy(&layout.at("bin"))?;
+    let program = layout.at("bin").join("slipway");
     fs::write(&hook, format!("#!/bin/sh\nexec '{}' git-hook pre-receive\n", program.display()))?;
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))
 }
