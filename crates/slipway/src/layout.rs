@@ -72,11 +72,6 @@ impl Layout {
         Ok(slot)
     }
 
-    /// Leaves the slot to other installs: nothing of this one runs any more.
-    pub(crate) fn leave_slot(&self) -> io::Result<()> {
-        fs::remove_file(self.in_run("slot"))
-    }
-
     /// `/run/slipway-ID`.
     pub(crate) fn run(&self) -> PathBuf {
         PathBuf::from(format!("/run/slipway-{}", self.install))

@@ -14,7 +14,9 @@ mod role;
 mod router_process;
 mod sockets;
 mod stop;
+mod tear_down;
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,6 +27,7 @@ use rustix::fs::FlockOperation;
 use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 pub(crate) use role::FIRST_FD;
 pub(crate) use stop::down;
@@ -68,7 +71,9 @@ struct Supervisor {
     settings: PathBuf,
     /// Both ends of the lifeline: the roles hold copies of the first, only we hold the second.
     lifeline: (OwnedFd, OwnedFd),
-    _lock: File,
+    /// What restarts the roles.
+    keepers: RefCell<Vec<AbortHandle>>,
+    lock: File,
 }
 
 /// Brings the platform up and keeps it up until a signal says otherwise.
@@ -110,7 +115,14 @@ impl Supervisor {
         let text = serde_json::to_vec(settings).map_err(io::Error::other).map_err(doing("write the settings"))?;
         write_private(&file, &text).map_err(doing("leave the settings for the roles"))?;
         let (read, write) = io::pipe().map_err(doing("make a pipe"))?;
-        Ok(Self { layout, users, settings: file, lifeline: (read.into(), write.into()), _lock: lock })
+        Ok(Self {
+            layout,
+            users,
+            settings: file,
+            lifeline: (read.into(), write.into()),
+            keepers: RefCell::default(),
+            lock,
+        })
     }
 
     fn listeners(&self, settings: &Settings) -> Result<Vec<(String, OwnedFd)>, Error> {
@@ -157,8 +169,15 @@ impl Supervisor {
         let role = Role { name, user, sockets, lifeline: Some(lifeline) };
         let (child, mut pipe) = role.spawn(&self.settings).map_err(doing(format!("start {name}")))?;
         ready(name, &mut pipe).await.map_err(doing(format!("bring {name} up")))?;
-        tokio::spawn(keep_running(role, child, self.settings.clone()));
+        let keeper = tokio::spawn(keep_running(role, child, self.settings.clone()));
+        self.keepers.borrow_mut().push(keeper.abort_handle());
         Ok(())
+    }
+
+    /// Restarts nothing any more, and lets the roles end with the lifeline. Answers the lock, to be kept meanwhile.
+    fn retire(self) -> File {
+        self.keepers.borrow().iter().for_each(AbortHandle::abort);
+        self.lock
     }
 
     /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to drain.

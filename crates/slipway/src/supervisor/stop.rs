@@ -1,6 +1,6 @@
 //! `slipway down`: stops everything of an install, apps included.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use engine::{Engine, InstanceState};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::router_process::{self, RouterProcess};
-use super::{Error, Supervisor, doing};
+use super::{Error, Supervisor, doing, tear_down};
 use crate::layout::Layout;
 use crate::printer;
 use crate::settings::Settings;
@@ -27,8 +27,9 @@ pub(crate) async fn down(settings: &Settings) -> Result<(), Error> {
     };
     stop_supervisor(&layout).await.map_err(doing("stop the running supervisor"))?;
     stop_router(&layout).await.map_err(doing("stop the router"))?;
-    stop_instances(settings).await?;
-    layout.leave_slot().map_err(doing("leave the range of addresses to others"))?;
+    let _lock = stop_instances(settings).await?;
+    tear_down::engine_ended(&layout).await.map_err(doing("stop the engine"))?;
+    tear_down::tear_down(&layout).map_err(doing("take away what is left in the kernel"))?;
     printer::say("everything is stopped");
     Ok(())
 }
@@ -53,8 +54,8 @@ async fn stop_router(layout: &Layout) -> io::Result<()> {
     router_process::ended(handle).await
 }
 
-/// Starts an engine of our own for as long as it takes to stop what runs.
-async fn stop_instances(settings: &Settings) -> Result<(), Error> {
+/// Starts an engine of our own for as long as it takes to stop what runs. Answers the lock on the data folder.
+async fn stop_instances(settings: &Settings) -> Result<File, Error> {
     let supervisor = Supervisor::prepare(settings)?;
     supervisor.start_engine().await?;
     let epoch = vocabulary::Timestamp::now().micros();
@@ -75,5 +76,5 @@ async fn stop_instances(settings: &Settings) -> Result<(), Error> {
     for instance in &instances {
         engine.remove(instance.spec.id).await.map_err(failed)?;
     }
-    Ok(())
+    Ok(supervisor.retire())
 }
