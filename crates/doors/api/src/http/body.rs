@@ -1,13 +1,17 @@
 //! Request bodies: JSON of at most 1 MiB.
 
-use axum::body::to_bytes;
+use axum::body::Body as Stream;
 use axum::extract::{FromRequest, Request};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use crate::http::error::Error;
 
 /// The longest body in bytes; config vars, the largest thing sent, are 64 KiB at most.
 const LIMIT: usize = 1024 * 1024;
+/// How much of a longer body is read and dropped: a connection closed while the client still sends loses the answer
+/// that says why.
+const DRAIN: usize = 256 * 1024 * 1024;
 
 /// A body as a type; an empty one is `{}`, since clients leave it out where every field is optional.
 #[derive(Debug)]
@@ -17,10 +21,27 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
-        let bytes = to_bytes(request.into_body(), LIMIT).await.map_err(|_| Error::too_large(LIMIT as u64))?;
+        let bytes = read(request.into_body()).await?;
         let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text).map(Self).map_err(|error| refused(&error))
     }
+}
+
+async fn read(mut body: Stream) -> Result<Vec<u8>, Error> {
+    let (mut bytes, mut beyond) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Error::bad_request("The request ended before its body did.".to_owned()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if beyond == 0 && bytes.len() + data.len() <= LIMIT {
+            bytes.extend_from_slice(&data);
+        } else {
+            beyond += data.len();
+        }
+        if beyond > DRAIN {
+            break;
+        }
+    }
+    if beyond > 0 { Err(Error::too_large(LIMIT as u64)) } else { Ok(bytes) }
 }
 
 fn refused(error: &serde_json::Error) -> Error {
