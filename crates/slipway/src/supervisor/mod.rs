@@ -39,6 +39,9 @@ use crate::users::{User, Users, own_folder};
 use role::{Restarts, Role, ready};
 use router_process::RouterProcess;
 
+/// The hook finds the program by its own place: no path is ever written into a script.
+const PRE_RECEIVE: &str = "#!/bin/sh\nexec \"${0%/*}/../bin/slipway\" git-hook pre-receive\n";
+
 /// What went wrong before the platform was up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -241,10 +244,9 @@ fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
     }
     own_folder(&layout.at("git"), 0o711, None)?;
     own_folder(&layout.in_run("router"), 0o700, Some(users.router))?;
-    let hook = layout.at("hooks").join("pre-receive");
     programs::copy(&layout.at("bin"))?;
-    let program = layout.at("bin").join("slipway");
-    fs::write(&hook, format!("#!/bin/sh\nexec '{}' git-hook pre-receive\n", program.display()))?;
+    let hook = layout.at("hooks").join("pre-receive");
+    fs::write(&hook, PRE_RECEIVE)?;
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))
 }
 
