@@ -40,6 +40,8 @@ impl<'a> Client<'a> {
         command.env_clear().current_dir(self.home.path());
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin:{}", bin.display(), node_folder()));
         command.env("HOME", self.home.path()).env("LANG", "C.UTF-8").env("GIT_TERMINAL_PROMPT", "0");
+        // The lockfile decides its version; an update would also go on after the test has ended.
+        command.env("HEROKU_DISABLE_AUTOUPDATE", "true");
         command.envs(self.platform.exports().iter().cloned());
         command
     }
