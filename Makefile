@@ -15,6 +15,7 @@ down:                   ## stop the platform and its apps
 test: check build       ## everything CI runs; needs root
 	cargo test --release --workspace --exclude e2e
 	cargo test --release --package e2e
+	xtask/first-steps
 
 check: tools            ## the quick part: format, lints, arrows
 	cargo fmt --check
