@@ -24,9 +24,9 @@ check: tools            ## the quick part: format, lints, arrows
 
 build: tools inside     ## the product: target/release/slipway with its siblings
 	cargo build --release --package slipway
-	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 slipway-shim slipway-init $(CURDIR)/target/release/
-	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 buildpacks $(CURDIR)/target/release/slipway-buildpacks
-	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 static-server $(CURDIR)/target/release/slipway-static
+	cd target-static/x86_64-unknown-linux-gnu/release && install -C -m 755 slipway-shim slipway-init $(CURDIR)/target/release/
+	cd target-static/x86_64-unknown-linux-gnu/release && install -C -m 755 buildpacks $(CURDIR)/target/release/slipway-buildpacks
+	cd target-static/x86_64-unknown-linux-gnu/release && install -C -m 755 static-server $(CURDIR)/target/release/slipway-static
 
 inside: tools           ## programs that run inside any stack's libc are linked statically, in a call of their own
 	RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' cargo build $(INSIDE) --package shim --package init --package buildpacks --package static-server
