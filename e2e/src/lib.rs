@@ -17,7 +17,7 @@ pub use http::{Connection, Response, request};
 pub use load::{Load, Report};
 pub use outside::Outside;
 pub use platform::Platform;
-pub use run::{Output, run};
+pub use run::{Output, run, until};
 pub use scenario::{Scenario, main};
 pub use witness::Witness;
 

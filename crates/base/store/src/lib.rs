@@ -21,6 +21,7 @@ pub mod apps;
 pub mod authorizations;
 pub mod buildpacks;
 pub mod builds;
+pub mod domains;
 pub mod dynos;
 pub mod facts;
 pub mod formation;

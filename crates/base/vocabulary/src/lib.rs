@@ -6,6 +6,7 @@
 
 mod digest;
 mod dyno_size;
+mod hostname;
 mod ids;
 mod names;
 mod procfile;
@@ -16,9 +17,10 @@ mod timestamp;
 
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
+pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
-    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DynoId, FormationId, InvalidId, ReleaseId,
-    SlugId,
+    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DomainId, DynoId, FormationId, InvalidId,
+    ReleaseId, SlugId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,

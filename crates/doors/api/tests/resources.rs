@@ -155,3 +155,31 @@ async fn the_catalogue_is_the_same_at_every_reading() {
         assert_eq!(api.get(&format!("{path}/{id}")).await.json, one);
     }
 }
+
+#[tokio::test]
+async fn custom_domains_are_added_and_removed() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let add = |name: &'static str| {
+        api.owner(Method::POST, "/apps/sushi/domains", json!({"hostname": name, "sni_endpoint": null}))
+    };
+    let made = add("Bücher.example.").await;
+    assert_eq!((made.status, &made.json["hostname"]), (StatusCode::CREATED, &json!("xn--bcher-kva.example")));
+    assert_eq!((&made.json["kind"], &made.json["status"]), (&json!("custom"), &json!("succeeded")));
+    assert!(made.json["cname"].as_str().unwrap().ends_with(".apps.example"));
+    assert_eq!(add("*.shop.example").await.status, StatusCode::CREATED);
+    for bad in
+        ["shop", "127.0.0.1", "http://shop.example", "maki.apps.example", "apps.example", "xn--bcher-kva.example"]
+    {
+        let refused = add(bad).await;
+        assert_eq!((refused.status, refused.id()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"), "{bad}");
+    }
+    let found = api.get("/apps/sushi/domains/b%C3%BCcher.example").await;
+    assert_eq!(found.json["id"], made.json["id"]);
+    assert_eq!(api.get("/apps/sushi/domains").await.json.as_array().unwrap().len(), 3);
+    let own = api.owner(Method::DELETE, "/apps/sushi/domains/sushi.apps.example", Value::Null).await;
+    assert_eq!(own.status, StatusCode::FORBIDDEN);
+    let gone = api.owner(Method::DELETE, "/apps/sushi/domains/*.shop.example", Value::Null).await;
+    assert_eq!((gone.status, &gone.json["hostname"]), (StatusCode::OK, &json!("*.shop.example")));
+    assert_eq!(api.get("/apps/sushi/domains/*.shop.example").await.status, StatusCode::NOT_FOUND);
+}
