@@ -67,7 +67,8 @@ impl Error {
     #[must_use]
     pub fn is_full(&self) -> bool {
         let Self::Database(error) = self else { return false };
-        error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "13")
+        let database = error.as_database_error();
+        database.is_some_and(|database| database.code().as_deref() == Some("13"))
     }
 
     /// Tells a broken uniqueness apart from other failures of a statement.

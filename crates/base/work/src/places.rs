@@ -13,8 +13,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Places<K> {
     all: Arc<Semaphore>,
     each: usize,
-    taken: Arc<Mutex<HashMap<K, usize>>>,
+    taken: Taken<K>,
 }
+
+/// How many places each owner has; who has none is not in it.
+type Taken<K> = Arc<Mutex<HashMap<K, usize>>>;
 
 /// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub enum Full {
 #[derive(Debug)]
 pub struct Place<K: Eq + Hash> {
     _permit: Option<OwnedSemaphorePermit>,
-    owner: Option<(K, Arc<Mutex<HashMap<K, usize>>>)>,
+    owner: Option<(K, Taken<K>)>,
 }
 
 impl<K: Eq + Hash + Clone> Places<K> {
