@@ -8,7 +8,7 @@ use loglines::LogSink;
 use routes_table::{FromRouter, InFlight, ToRouter, VERSION};
 use tokio::sync::{mpsc, watch};
 use vocabulary::DynoId;
-use wire::Connection;
+use wire::{Connection, Peer};
 
 /// How long a router may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);
@@ -88,6 +88,7 @@ async fn talk(
     reports: &mpsc::Sender<(u64, Report)>,
     sink: &LogSink,
 ) -> Result<(), Ended> {
+    let peer = connection.peer();
     let Connection { mut sender, mut receiver, .. } = connection;
     let Ok(hello) = tokio::time::timeout(HELLO, receiver.receive::<FromRouter>()).await else {
         return Err(Ended::Silent);
@@ -95,7 +96,7 @@ async fn talk(
     let table = match hello? {
         None => return Ok(()),
         Some((FromRouter::Hello { version: VERSION, pid, table }, _)) => {
-            reports.send((number, Report::Hello { pid, table })).await?;
+            reports.send((number, Report::Hello { pid: spoken_for(peer, pid), table })).await?;
             table
         }
         Some((FromRouter::Hello { version, .. }, _)) => return Err(Ended::Version(version)),
@@ -125,6 +126,12 @@ async fn talk(
     }
 }
 
+/// Whose process a hello is about: the peer's, as the kernel saw it. What a router says of itself may be wrong, and the
+/// process is ended when it does not acknowledge. Root may speak for another, as it could end any anyway.
+fn spoken_for(peer: Peer, claimed: u32) -> u32 {
+    if peer.uid == 0 { claimed } else { u32::try_from(peer.pid).unwrap_or(0) }
+}
+
 async fn take(
     number: u64,
     message: FromRouter,
@@ -144,4 +151,16 @@ async fn take(
         FromRouter::Dropped(lines) => sink.count_dropped(lines),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_router_cannot_name_another_process_as_its_own() {
+        let router = Peer { pid: 100, uid: 990, gid: 990 };
+        assert_eq!(spoken_for(router, 1), 100);
+        assert_eq!(spoken_for(Peer { uid: 0, ..router }, 1), 1);
+    }
 }
