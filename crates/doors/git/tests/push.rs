@@ -66,6 +66,21 @@ fn compiles(inside: &mut Inside) -> engine::Exit {
     DONE
 }
 
+/// The next build says that it has begun, and goes on when it is told to.
+fn held_build(
+    door: &Door,
+    then: fn(&mut Inside) -> engine::Exit,
+) -> (tokio::sync::oneshot::Receiver<()>, std::sync::mpsc::Sender<()>) {
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (leave, stay) = std::sync::mpsc::channel();
+    door.bench.sim.next(move |inside| {
+        begun.send(()).unwrap();
+        stay.recv().unwrap();
+        then(inside)
+    });
+    (has_begun, leave)
+}
+
 /// What is in a source: `MODE PATH` or `MODE PATH -> TARGET`, with the size of files.
 fn listed(source: &[u8]) -> Vec<String> {
     let mut archive = tar::Archive::new(source);
@@ -251,13 +266,7 @@ async fn a_client_that_goes_away_leaves_its_build_running() {
     let work = door.work();
     work.write("a", "a");
     let commit = work.commit("One").await;
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
-    let (leave, stay) = std::sync::mpsc::channel::<()>();
-    door.bench.sim.next(move |inside| {
-        begun.send(()).unwrap();
-        stay.recv().unwrap();
-        compiles(inside)
-    });
+    let (has_begun, leave) = held_build(&door, compiles);
     let _boot = door.bench.boot(DynoState::Up);
     let mut push = work.start(&["push", &work.url, "main"]);
     has_begun.await.unwrap();
@@ -275,13 +284,8 @@ async fn a_push_cut_off_by_a_restart_moves_its_branch_once_it_is_built() {
         let work = door.work();
         work.write("a", "a");
         let commit = work.commit("One").await;
-        let (begun, has_begun) = tokio::sync::oneshot::channel();
-        let (leave, stay) = std::sync::mpsc::channel::<()>();
-        door.bench.sim.next(move |inside| {
-            begun.send(()).unwrap();
-            stay.recv().unwrap();
-            if succeeds { compiles(inside) } else { engine::Exit { status: 1, out_of_memory: false } }
-        });
+        let fails = |_: &mut Inside| engine::Exit { status: 1, out_of_memory: false };
+        let (has_begun, leave) = held_build(&door, if succeeds { compiles } else { fails });
         let _boot = door.bench.boot(DynoState::Up);
         let (push, ()) = tokio::join!(work.push("main"), async {
             has_begun.await.unwrap();
@@ -312,13 +316,7 @@ async fn an_account_with_too_many_requests_is_told_to_wait() {
     let work = door.work();
     work.write("a", "a");
     work.commit("One").await;
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
-    let (leave, stay) = std::sync::mpsc::channel::<()>();
-    door.bench.sim.next(move |inside| {
-        begun.send(()).unwrap();
-        stay.recv().unwrap();
-        compiles(inside)
-    });
+    let (has_begun, leave) = held_build(&door, compiles);
     let _boot = door.bench.boot(DynoState::Up);
     let (push, ()) = tokio::join!(work.push("main"), async {
         has_begun.await.unwrap();

@@ -8,7 +8,7 @@ use loglines::LogSink;
 use routes_table::{FromRouter, InFlight, ToRouter, VERSION};
 use tokio::sync::{mpsc, watch};
 use vocabulary::DynoId;
-use wire::{Connection, Peer};
+use wire::{Connection, Peer, Receiver};
 
 /// How long a router may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);
@@ -90,21 +90,10 @@ async fn talk(
 ) -> Result<(), Ended> {
     let peer = connection.peer();
     let Connection { mut sender, mut receiver, .. } = connection;
-    let Ok(hello) = tokio::time::timeout(HELLO, receiver.receive::<FromRouter>()).await else {
-        return Err(Ended::Silent);
-    };
-    let table = match hello? {
-        None => return Ok(()),
-        Some((FromRouter::Hello { version: VERSION, pid, table }, _)) => {
-            reports.send((number, Report::Hello { pid: spoken_for(peer, pid), table })).await?;
-            table
-        }
-        Some((FromRouter::Hello { version, .. }, _)) => return Err(Ended::Version(version)),
-        Some(_) => return Err(Ended::Rude),
-    };
+    let Some((pid, mut served)) = hello(&mut receiver, peer).await? else { return Ok(()) };
+    reports.send((number, Report::Hello { pid, table: served })).await?;
     // The router's own table need not be sent to it; a watch's first value counts as new.
     newest.mark_changed();
-    let mut served = table;
     loop {
         tokio::select! {
             changed = newest.changed() => {
@@ -123,6 +112,17 @@ async fn talk(
                 Some((message, _)) => take(number, message, reports, sink).await?,
             },
         }
+    }
+}
+
+/// A router's process id and the version of the table it serves; nothing if it left at once.
+async fn hello(receiver: &mut Receiver, peer: Peer) -> Result<Option<(u32, u64)>, Ended> {
+    let hello = tokio::time::timeout(HELLO, receiver.receive::<FromRouter>()).await;
+    match hello.map_err(|_| Ended::Silent)?? {
+        None => Ok(None),
+        Some((FromRouter::Hello { version: VERSION, pid, table }, _)) => Ok(Some((spoken_for(peer, pid), table))),
+        Some((FromRouter::Hello { version, .. }, _)) => Err(Ended::Version(version)),
+        Some(_) => Err(Ended::Rude),
     }
 }
 
