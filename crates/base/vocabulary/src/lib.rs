@@ -4,6 +4,7 @@
 //! needs the time passes a [`Timestamp`] in. A value of one of these types is valid because it exists; parsing
 //! happens once, at a door, through `FromStr`.
 
+mod basic;
 mod digest;
 mod dyno_size;
 mod hostname;
@@ -15,6 +16,7 @@ mod stack;
 mod states;
 mod timestamp;
 
+pub use basic::basic_credentials;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
 pub use hostname::{Hostname, InvalidHostname};

@@ -99,6 +99,23 @@ async fn a_source_is_uploaded_and_built_and_its_output_read() {
 }
 
 #[tokio::test]
+async fn an_account_uploads_only_so_much_at_a_time() {
+    let api = Api::start().await;
+    let source = api.owner(Method::POST, "/sources", Value::Null).await.json;
+    let put = path(&source["source_blob"]["put_url"]);
+    let upload = |body: axum::body::Body| api.send_raw(request(Method::PUT, &put, None).body(body).unwrap());
+    let endless = || futures_util::stream::pending::<Result<&'static [u8], std::io::Error>>();
+    let stalled = futures_util::future::join_all((0..8).map(|_| upload(axum::body::Body::from_stream(endless()))));
+    let refused = tokio::select! {
+        biased;
+        _ = stalled => panic!("an upload without an end ended"),
+        refused = upload("an archive".into()) => refused,
+    };
+    assert_eq!((refused.status, refused.id()), (StatusCode::TOO_MANY_REQUESTS, "rate_limit"));
+    assert_eq!(upload("an archive".into()).await.status, StatusCode::OK, "the places are free again");
+}
+
+#[tokio::test]
 async fn a_log_is_read_as_text_and_as_events() {
     let api = Api::start().await;
     let app = api.app("sushi").await["id"].as_str().unwrap().parse().unwrap();
