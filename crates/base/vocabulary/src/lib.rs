@@ -17,8 +17,8 @@ mod timestamp;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
 pub use ids::{
-    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DynoId, FormationId, InvalidId, ReleaseId,
-    SlugId,
+    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DynoId, FormationId, GrantId, InvalidId,
+    KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TokenId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,
