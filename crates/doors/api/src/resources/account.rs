@@ -76,13 +76,13 @@ fn shape(account: &store::accounts::Account) -> Account {
         identity_provider: None,
         italian_customer_terms: None,
         italian_partner_terms: None,
-        last_login: None,
-        mfa_enabled: false,
+        last_login: account.last_login.map(Into::into),
+        mfa_enabled: account.second_factor,
         mfa_exemption: false,
         mfa_exemption_reason: None,
         pipeline_cost_consent_at: None,
         sms_number: None,
         suspended_at: None,
-        two_factor_authentication: false,
+        two_factor_authentication: account.second_factor,
     }
 }
