@@ -11,7 +11,7 @@ use crate::http::{accept, cors, etag, guard, head, list, panic, request_id};
 use crate::platform::Platform;
 use crate::resources::{
     account, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars, domains,
-    dyno_sizes, dynos, favorites, features, formation, log_sessions, missing, oauth_clients, oauth_tokens, regions,
+    dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients, oauth_tokens, regions,
     releases, sessions, slugs, sources, stacks, status,
 };
 use crate::signin;
@@ -66,10 +66,15 @@ fn contents(state: Option<&Shared>) -> Table<'_> {
 fn accounts(table: Table<'_>) -> Table<'_> {
     table
         .token(Method::GET, "/account", account::info)
+        .token(Method::PATCH, "/account", account::update)
+        .token(Method::DELETE, "/account", account::delete)
         .token(Method::GET, "/account/rate-limits", account::rate_limits)
         .token(Method::GET, "/account/features", list::none)
         .token(Method::GET, "/account/features/{feature}", missing::feature)
-        .token(Method::GET, "/account/keys", list::none)
+        .token(Method::GET, "/account/keys", keys::list)
+        .token(Method::POST, "/account/keys", keys::create)
+        .token(Method::GET, "/account/keys/{key}", keys::info)
+        .token(Method::DELETE, "/account/keys/{key}", keys::delete)
         .token(Method::GET, "/users/{user}", account::user)
         .token(Method::GET, "/users/{user}/apps", account::apps)
         .token_or_password(Method::POST, "/oauth/authorizations", authorizations::create)

@@ -136,6 +136,13 @@ pub async fn remove(store: &Store, email: &str) -> Result<(), UserError> {
     Ok(write.commit().await?)
 }
 
+/// The code an authenticator with this secret shows now. For tests, which have no authenticator.
+#[doc(hidden)]
+#[must_use]
+pub fn code_now(secret: &Secret) -> Option<String> {
+    crate::http::second_factor::code_at_moment(secret, Timestamp::now())
+}
+
 async fn find(store: &Store, email: &str) -> Result<Account, UserError> {
     let email = password::email(email).map_err(UserError::Invalid)?;
     store::accounts::by_email(store, &email).await?.ok_or(UserError::Unknown(email))

@@ -67,8 +67,7 @@ pub(crate) fn step_of(secret: &Secret, code: &str, now: Timestamp) -> Option<i64
 }
 
 /// The code of a secret at a moment, as an authenticator shows it.
-#[cfg(test)]
-pub(crate) fn code_now(secret: &Secret, now: Timestamp) -> Option<String> {
+pub(crate) fn code_at_moment(secret: &Secret, now: Timestamp) -> Option<String> {
     code_at(&decoded(secret.reveal())?, now.micros().div_euclid(STEP_MICROS))
 }
 
@@ -144,7 +143,7 @@ mod tests {
     fn a_code_is_good_half_a_minute_around_its_own() {
         let secret = new_secret().unwrap();
         let now = Timestamp::from_micros(1_000_000 * STEP_MICROS + 1);
-        let code = code_now(&secret, now).unwrap();
+        let code = code_at_moment(&secret, now).unwrap();
         let at = |steps: i64| step_of(&secret, &code, Timestamp::from_micros(now.micros() + steps * STEP_MICROS));
         assert_eq!((at(0), at(1), at(-1)), (Some(1_000_000), Some(1_000_000), Some(1_000_000)));
         assert_eq!((at(2), at(-2)), (None, None));

@@ -16,6 +16,7 @@ pub(crate) mod dynos;
 pub(crate) mod favorites;
 pub(crate) mod features;
 pub(crate) mod formation;
+pub(crate) mod keys;
 pub(crate) mod log_sessions;
 pub(crate) mod missing;
 pub(crate) mod oauth_clients;

@@ -27,6 +27,7 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue};
 
+use crate::http::error::Error;
 use crate::http::state::Shared;
 use crate::http::{panic, request_id};
 
@@ -52,6 +53,7 @@ pub(crate) fn table() -> [(&'static str, MethodRouter<Shared>); 11] {
 /// The pages as a router.
 pub(crate) fn router() -> Router<Shared> {
     let pages = table().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    let pages = pages.method_not_allowed_fallback(async || Error::method_not_allowed());
     // Each answer has its id, even that to a panic.
     pages.layer(from_fn(safely)).layer(from_fn(panic::layer)).layer(from_fn(request_id::layer))
 }
