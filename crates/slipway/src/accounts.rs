@@ -128,8 +128,7 @@ pub(crate) fn run(command: UsersCommand) -> Result<(), Error> {
             }
             UsersCommand::Token(token) => {
                 let store = open(&token.somebody.place).await?;
-                let wish =
-                    Wish { description: token.description, expires_in: token.expires_in, scope: token.scope };
+                let wish = Wish { description: token.description, expires_in: token.expires_in, scope: token.scope };
                 printer::say(users::token(&store, &token.somebody.email, &wish).await?.reveal());
             }
             UsersCommand::List(all) => listed(&users::list(&open(&all.place).await?).await?),

@@ -236,7 +236,9 @@ pub async fn get(write: &mut Write, id: AuthorizationId) -> Result<Option<Author
 
 /// The authorization an access token stands for, unless it has expired.
 pub async fn by_token(store: &Store, token: &Secret) -> Result<Option<Authorization>, Error> {
-    let row = sqlx::query(select!("WHERE token_hash = $1 AND (expires_at IS NULL OR expires_at > $2)")).bind(hash::of(token)).bind(Timestamp::now().micros());
+    let row = sqlx::query(select!("WHERE token_hash = $1 AND (expires_at IS NULL OR expires_at > $2)"))
+        .bind(hash::of(token))
+        .bind(Timestamp::now().micros());
     row.fetch_optional(&store.readers).await?.as_ref().map(authorization).transpose()
 }
 
@@ -248,7 +250,8 @@ pub async fn by_refresh_token(write: &mut Write, token: &Secret) -> Result<Optio
 
 /// An account's authorizations, oldest first.
 pub async fn list(store: &Store, account: AccountId) -> Result<Vec<Authorization>, Error> {
-    let rows = sqlx::query(select!("WHERE authorizations.account_id = $1 ORDER BY authorizations.id")).bind(account.to_string());
+    let rows = sqlx::query(select!("WHERE authorizations.account_id = $1 ORDER BY authorizations.id"))
+        .bind(account.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(authorization).collect()
 }
 

@@ -43,9 +43,8 @@ impl SealKey {
 
     /// The key in a file of 32 bytes.
     pub fn load(file: &Path) -> std::io::Result<Self> {
-        let no_key = || {
-            std::io::Error::new(std::io::ErrorKind::InvalidData, "the seal key's file does not hold 32 bytes")
-        };
+        let no_key =
+            || std::io::Error::new(std::io::ErrorKind::InvalidData, "the seal key's file does not hold 32 bytes");
         <[u8; 32]>::try_from(std::fs::read(file)?).map(Self).map_err(|_| no_key())
     }
 

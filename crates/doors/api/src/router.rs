@@ -11,8 +11,8 @@ use crate::http::{accept, cors, etag, guard, head, list, panic, request_id};
 use crate::platform::Platform;
 use crate::resources::{
     account, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars, domains,
-    dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients, oauth_tokens, regions,
-    releases, sessions, slugs, sources, stacks, status,
+    dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients, oauth_tokens,
+    regions, releases, sessions, slugs, sources, stacks, status,
 };
 use crate::signin;
 use crate::streams;
@@ -54,7 +54,8 @@ pub fn router(platform: Platform) -> Router {
 /// Every endpoint there is, for tests that must not forget one.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    let pages = signin::table().into_iter().map(|(path, _)| Endpoint { method: Method::GET, path, access: Access::Page });
+    let pages =
+        signin::table().into_iter().map(|(path, _)| Endpoint { method: Method::GET, path, access: Access::Page });
     contents(None).endpoints.into_iter().chain(pages).collect()
 }
 

@@ -88,8 +88,7 @@ pub async fn set_password(store: &Store, email: &str, given: Option<Secret>) -> 
 pub async fn token(store: &Store, email: &str, wish: &Wish) -> Result<Secret, UserError> {
     let account = find(store, email).await?;
     scope::known(&wish.scope).map_err(|error| UserError::Invalid(error.message().to_owned()))?;
-    let in_seconds =
-        |seconds| Timestamp::from_micros(Timestamp::now().micros() + i64::from(seconds) * 1_000_000);
+    let in_seconds = |seconds| Timestamp::from_micros(Timestamp::now().micros() + i64::from(seconds) * 1_000_000);
     let token = new_token();
     let new = New {
         account_id: account.id,
@@ -126,8 +125,7 @@ pub async fn list(store: &Store) -> Result<Vec<Listed>, UserError> {
 /// Removes an account that owns no app.
 pub async fn remove(store: &Store, email: &str) -> Result<(), UserError> {
     let account = find(store, email).await?;
-    let apps: Vec<AppName> =
-        store::apps::owned_by(store, account.id).await?.into_iter().map(|app| app.name).collect();
+    let apps: Vec<AppName> = store::apps::owned_by(store, account.id).await?.into_iter().map(|app| app.name).collect();
     if !apps.is_empty() {
         return Err(UserError::OwnsApps { email: account.email, apps });
     }

@@ -154,7 +154,9 @@ async fn without_a_good_token_nothing_is_answered() {
     let (api, authorization) = api().await;
     let expired = expired(&api).await;
     let wrong = Secret::new("HRKU-wrong");
-    for endpoint in api::endpoints().iter().filter(|endpoint| matches!(endpoint.access, Access::Token | Access::TokenOrPassword)) {
+    for endpoint in
+        api::endpoints().iter().filter(|endpoint| matches!(endpoint.access, Access::Token | Access::TokenOrPassword))
+    {
         let path = concrete(&api, endpoint, &authorization);
         for token in [None, Some(&wrong), Some(&expired)] {
             let answer = api.send(request(endpoint.method.clone(), &path, token), Value::Null).await;
@@ -189,9 +191,8 @@ async fn another_user_finds_nothing_of_the_owners() {
 #[tokio::test]
 async fn the_owner_is_let_in_everywhere() {
     let (api, authorization) = api().await;
-    let ends = |endpoint: &Endpoint| {
-        endpoint.method == Method::DELETE && ["/account", "/apps/{app}"].contains(&endpoint.path)
-    };
+    let ends =
+        |endpoint: &Endpoint| endpoint.method == Method::DELETE && ["/account", "/apps/{app}"].contains(&endpoint.path);
     for endpoint in api::endpoints().iter().filter(|endpoint| !ends(endpoint)) {
         let path = concrete(&api, endpoint, &authorization);
         let reads = [Method::GET, Method::PATCH].contains(&endpoint.method);

@@ -63,7 +63,8 @@ async fn an_authorization_is_made_shown_renamed_regenerated_and_revoked() {
     assert_eq!(api.owner(Method::DELETE, &path, Value::Null).await.status, StatusCode::OK);
     assert!(!works(&api, &second).await);
     assert_eq!(api.get(&path).await.json["resource"], json!("authorization"));
-    for wrong in [json!({"scope": ["all"]}), json!({"scope": []}), json!({"expires_in": 0}), json!({"expires_in": "x"})] {
+    for wrong in [json!({"scope": ["all"]}), json!({"scope": []}), json!({"expires_in": 0}), json!({"expires_in": "x"})]
+    {
         let refused = api.owner(Method::POST, "/oauth/authorizations", wrong).await;
         assert_eq!((refused.status, refused.id()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"));
     }

@@ -112,7 +112,8 @@ fn read(line: &str) -> Option<Line> {
     let (_, fields) = KINDS.iter().find(|(known, _)| *known == kind)?;
     let key = STANDARD.decode(encoded).ok()?;
     let all = fields_of(&key)?;
-    let fits = all.first() == Some(&kind.as_bytes()) && all.len() == fields + 1 && all.iter().all(|one| !one.is_empty());
+    let fits =
+        all.first() == Some(&kind.as_bytes()) && all.len() == fields + 1 && all.iter().all(|one| !one.is_empty());
     fits.then(|| Line {
         fingerprint: Md5::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"),
         comment: words.next().unwrap_or_default().trim().to_owned(),
@@ -147,7 +148,8 @@ fn shape(key: &Key) -> schema::Key {
 mod tests {
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada@example.com";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada@example.com";
 
     #[test]
     fn a_key_is_read_from_its_line() {

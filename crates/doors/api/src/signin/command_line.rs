@@ -129,9 +129,8 @@ pub(crate) async fn wait(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let token = match auth::credentials(&headers) {
-        Some(Credentials::Token(token)) => token,
-        _ => return Err(Error::unauthorized("There were no credentials in your `Authorization` header.")),
+    let Some(Credentials::Token(token)) = auth::credentials(&headers) else {
+        return Err(Error::unauthorized("There were no credentials in your `Authorization` header."));
     };
     let login = state.logins.get(&id).filter(|login| login.token == token).ok_or_else(|| Error::not_found("login"))?;
     let first = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b" ")) });
@@ -149,7 +148,8 @@ pub(crate) async fn wait(
 /// The answer to who waits; nothing after a while without one.
 async fn told(state: &ApiState, id: &str, login: &Login) -> Option<Value> {
     let mut answers = login.answer.subscribe();
-    let answer = *tokio::time::timeout(SIGN_OF_LIFE, answers.wait_for(|answer| *answer != Answer::None)).await.ok()?.ok()?;
+    let answer =
+        *tokio::time::timeout(SIGN_OF_LIFE, answers.wait_for(|answer| *answer != Answer::None)).await.ok()?.ok()?;
     // Whoever waits twice is answered once.
     let told = match answer {
         Answer::Yes(account) if state.logins.end(id) => match session(state, account, login).await {

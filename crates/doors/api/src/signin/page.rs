@@ -48,7 +48,9 @@ pub(crate) fn signed_in_as(visitor: &Visitor, email: &str, next: &str) -> String
 
 /// What is wrong with what was entered, above the fields.
 pub(crate) fn complaint(wrong: Option<&str>) -> String {
-    wrong.map(|wrong| format!("<p class=\"wrong\" role=\"alert\" id=\"wrong\">{}</p>\n", Text(wrong))).unwrap_or_default()
+    wrong
+        .map(|wrong| format!("<p class=\"wrong\" role=\"alert\" id=\"wrong\">{}</p>\n", Text(wrong)))
+        .unwrap_or_default()
 }
 
 /// A field.
@@ -72,7 +74,11 @@ pub(crate) struct Field<'a> {
 impl fmt::Display for Field<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { label, name, kind, autocomplete, value, first, wrong } = self;
-        write!(f, "<label for=\"{name}\">{}</label>\n<input id=\"{name}\" name=\"{name}\" type=\"{kind}\"", Text(label))?;
+        write!(
+            f,
+            "<label for=\"{name}\">{}</label>\n<input id=\"{name}\" name=\"{name}\" type=\"{kind}\"",
+            Text(label)
+        )?;
         write!(f, " autocomplete=\"{autocomplete}\" value=\"{}\" required", Text(value))?;
         if *autocomplete == "one-time-code" {
             // Recovery codes have letters, so that a pad of digits would not do.

@@ -83,13 +83,7 @@ pub(crate) async fn code(
 }
 
 /// The form for email and password.
-pub(crate) fn form(
-    visitor: &Visitor,
-    status: StatusCode,
-    email: &str,
-    next: &str,
-    wrong: Option<&str>,
-) -> Response {
+pub(crate) fn form(visitor: &Visitor, status: StatusCode, email: &str, next: &str, wrong: Option<&str>) -> Response {
     let email = Field {
         label: "Email",
         name: "email",

@@ -28,7 +28,13 @@ pub(crate) async fn create(
             Given::Code { code: fields.secret("code"), verifier }
         }
         "refresh_token" => Given::Refresh(fields.secret("refresh_token")),
-        _ => return refused(StatusCode::BAD_REQUEST, "unsupported_grant_type", "Use authorization_code or refresh_token."),
+        _ => {
+            return refused(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "Use authorization_code or refresh_token.",
+            );
+        }
     };
     let secret = fields.given("client_secret").map(Secret::new).or_else(|| basic(&headers));
     match exchange(&state, &from, &secret.unwrap_or_else(|| Secret::new("")), given).await {

@@ -48,11 +48,12 @@ pub(crate) async fn turn_on(State(state): State<Shared>, visitor: Visitor, base:
     let mut write = state.store.write().await?;
     store::second_factors::set(&mut write, account.id, &secret, step, &codes).await?;
     write.commit().await?;
-    let codes: String = codes.iter().map(|code| format!("<li><code>{}</code></li>\n", in_groups(code))).collect();
+    let codes: Vec<String> = codes.iter().map(|code| format!("<li><code>{}</code></li>\n", in_groups(code))).collect();
     let body = format!(
         "<p>From now on signing in asks for a code of your authenticator.</p>\n\
          <p>If you lose it, each of these recovery codes lets you in once. Keep them somewhere safe: they are not shown \
-         again.</p>\n<ul class=\"codes\">\n{codes}</ul>\n<p><a href=\"/login\">Done</a></p>"
+         again.</p>\n<ul class=\"codes\">\n{}</ul>\n<p><a href=\"/login\">Done</a></p>",
+        codes.concat(),
     );
     Ok(shown(StatusCode::OK, "The second factor is on", &body))
 }
@@ -124,7 +125,8 @@ fn code_field(label: &'static str, wrong: bool) -> Field<'static> {
 
 /// What authenticators scan ("Key Uri Format" of Google Authenticator's wiki).
 fn address(account: &Account, base: &Base, secret: &Secret) -> String {
-    let part = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    let part =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     let issuer = part(&format!("Slipway at {}", base.host));
     format!("otpauth://totp/{issuer}:{}?secret={}&issuer={issuer}", part(&account.email), secret.reveal())
 }

@@ -69,7 +69,9 @@ impl Visitor {
         if ours {
             return Ok(());
         }
-        Err(PageError(Error::forbidden("This form is too old, or was not shown by this platform. Go back and try again.")))
+        Err(PageError(Error::forbidden(
+            "This form is too old, or was not shown by this platform. Go back and try again.",
+        )))
     }
 
     /// A text only this visitor's next form can bring back; `what` names its kind.
@@ -117,11 +119,8 @@ fn cookie(headers: &HeaderMap, encrypted: bool) -> Option<Secret> {
 
 fn set_cookie(cookie: &Secret, encrypted: bool) -> Option<HeaderValue> {
     let secure = if encrypted { "; Secure" } else { "" };
-    let text = format!(
-        "{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={SECONDS}{secure}",
-        name(encrypted),
-        cookie.reveal()
-    );
+    let text =
+        format!("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={SECONDS}{secure}", name(encrypted), cookie.reveal());
     HeaderValue::from_str(&text).ok().map(|mut value| {
         value.set_sensitive(true);
         value
