@@ -137,6 +137,11 @@ impl Platform {
         Err(format!("no role {name} runs").into())
     }
 
+    /// Runs `slipway` for this install, as its operator does.
+    pub fn slipway(&self, arguments: &[&str]) -> Result<crate::Output, Failure> {
+        crate::run(Command::new(program()?).args(arguments).arg("--data").arg(self.data()))
+    }
+
     /// Ends a role's process at once.
     pub fn kill(&self, role: &str) -> Result<(), Failure> {
         let pid = self.role(role)?;
