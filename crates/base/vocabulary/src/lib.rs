@@ -21,8 +21,8 @@ pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
 pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
-    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DomainId, DynoId, FormationId, InvalidId,
-    ReleaseId, SlugId,
+    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DomainId, DynoId, FormationId, GrantId,
+    InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TokenId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,

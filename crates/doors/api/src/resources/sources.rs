@@ -13,7 +13,11 @@ use crate::resources::own_app::OwnApp;
 use crate::streams;
 
 /// `POST /sources`
-pub(crate) async fn create(State(state): State<Shared>, caller: Caller, base: Base) -> Result<(StatusCode, Json<Source>)> {
+pub(crate) async fn create(
+    State(state): State<Shared>,
+    caller: Caller,
+    base: Base,
+) -> Result<(StatusCode, Json<Source>)> {
     made(&state, &caller, &base)
 }
 
