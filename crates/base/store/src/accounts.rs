@@ -1,5 +1,7 @@
 //! Accounts: who may sign in.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, Secret, Timestamp};
@@ -23,6 +25,9 @@ pub struct Account {
     /// When it last changed.
     pub updated_at: Timestamp,
 }
+
+/// Emails by account.
+pub type Emails = BTreeMap<AccountId, String>;
 
 fn account(row: &SqliteRow) -> Result<Account, Error> {
     Ok(Account {
@@ -62,6 +67,19 @@ pub async fn get(store: &Store, id: AccountId) -> Result<Option<Account>, Error>
 pub async fn by_email(store: &Store, email: &str) -> Result<Option<Account>, Error> {
     let row = sqlx::query("SELECT * FROM accounts WHERE email = $1").bind(email.to_lowercase());
     row.fetch_optional(&store.readers).await?.as_ref().map(account).transpose()
+}
+
+/// The email of each of these accounts that is there.
+pub async fn emails(store: &Store, ids: Vec<AccountId>) -> Result<Emails, Error> {
+    let mut emails = Emails::new();
+    for id in ids {
+        if !emails.contains_key(&id)
+            && let Some(account) = get(store, id).await?
+        {
+            emails.insert(id, account.email);
+        }
+    }
+    Ok(emails)
 }
 
 /// How many there are.

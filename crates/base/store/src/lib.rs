@@ -17,10 +17,12 @@
 //! ```
 
 pub mod accounts;
+pub mod app_transfers;
 pub mod apps;
 pub mod authorizations;
 pub mod buildpacks;
 pub mod builds;
+pub mod collaborators;
 pub mod dynos;
 pub mod facts;
 pub mod formation;
@@ -30,6 +32,8 @@ pub mod releases;
 mod row;
 pub mod seal;
 pub mod slugs;
+pub mod team_members;
+pub mod teams;
 
 use std::path::Path;
 use std::str::FromStr;

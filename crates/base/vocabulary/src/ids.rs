@@ -68,12 +68,16 @@ ids! {
     AccountId,
     /// An app.
     AppId,
+    /// An app's way to another owner.
+    AppTransferId,
     /// An OAuth authorization, the owner of one access token.
     AuthorizationId,
     /// A build.
     BuildId,
     /// One entry of an app's ordered list of buildpacks.
     BuildpackInstallationId,
+    /// Somebody's permissions on an app.
+    CollaboratorId,
     /// One run of one dyno: a restart makes a new id under the same name. The engine's instances carry it.
     DynoId,
     /// One process type of an app with its quantity and size.
@@ -82,6 +86,10 @@ ids! {
     ReleaseId,
     /// A slug.
     SlugId,
+    /// A team.
+    TeamId,
+    /// Somebody's place in a team.
+    TeamMemberId,
 }
 
 #[cfg(test)]
