@@ -7,6 +7,7 @@
 
 mod account;
 mod app;
+mod app_transfer;
 mod authorization;
 mod build;
 mod buildpack;
@@ -24,10 +25,13 @@ mod release;
 mod slug;
 mod source;
 mod stack;
+mod team;
+mod team_app;
 mod time;
 
 pub use account::Account;
 pub use app::App;
+pub use app_transfer::AppTransfer;
 pub use authorization::{AccessToken, Authorization};
 pub use build::{Build, BuildBuildpack, SourceBlob};
 pub use buildpack::{BuildpackInstallation, NamedUrl, RegistryBuildpack, RegistrySource, Revision};
@@ -45,6 +49,8 @@ pub use release::Release;
 pub use slug::{Slug, SlugBlob};
 pub use source::{Source, SourceUrls};
 pub use stack::Stack;
+pub use team::{Person, TeamFeature, TeamInfo, TeamMember, TeamPreferences};
+pub use team_app::TeamApp;
 pub use time::Time;
 
 /// The schema of variant `3.sdk` as its owner published it (licence: `published/SCHEMA-LICENSES.txt`).

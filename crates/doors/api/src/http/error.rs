@@ -76,6 +76,11 @@ impl Error {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorId::InvalidParams, message)
     }
 
+    /// Whether this says that what was asked for is not possible.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.body.id == ErrorId::InvalidParams
+    }
+
     /// Too many requests.
     pub(crate) fn rate_limit() -> Self {
         let message = "Your account reached the API rate limit. Please wait a few minutes before making new requests.";

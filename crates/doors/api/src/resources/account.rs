@@ -1,44 +1,45 @@
 //! `/account` and `/users`: whoever calls.
 
+use access::action::{Browse, ListUserApps, ViewAccount, ViewUser};
 use std::time::Instant;
 
+use access::Which;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use schema::{Account, RateLimit, User};
+use store::accounts::Emails;
+use vocabulary::AccountId;
 
-use crate::http::auth::Caller;
 use crate::http::base::Base;
-use crate::http::error::{Error, Result};
+use crate::http::error::Result;
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::Shared;
 use crate::resources::apps;
 
 /// `GET /account`
-pub(crate) async fn info(caller: Caller) -> Json<Account> {
+pub(crate) async fn info(caller: Permitted<ViewAccount>) -> Json<Account> {
     Json(shape(&caller.account))
 }
 
 /// `GET /account/rate-limits`
-pub(crate) async fn rate_limits(State(state): State<Shared>, caller: Caller) -> Json<RateLimit> {
+pub(crate) async fn rate_limits(caller: Permitted<Browse>, State(state): State<Shared>) -> Json<RateLimit> {
     Json(RateLimit { remaining: state.requests.left(&caller.account.id, Instant::now()) })
 }
 
 /// `GET /users/{user}`
-pub(crate) async fn user(caller: Caller, Path(user): Path<String>) -> Result<Json<Account>> {
-    is_caller(&caller, &user)?;
-    Ok(info(caller).await)
+pub(crate) async fn user(user: Permitted<ViewUser>) -> Json<Account> {
+    Json(shape(&user.caller.account))
 }
 
 /// `GET /users/{user}/apps`
 pub(crate) async fn apps(
+    user: Permitted<ListUserApps>,
     State(state): State<Shared>,
-    caller: Caller,
-    Path(user): Path<String>,
     range: Range,
     base: Base,
 ) -> Result {
-    is_caller(&caller, &user)?;
-    apps::list(State(state), caller, range, base).await
+    apps::answer(&state, &base, &range, access::apps(&state.store, &user, Which::Own).await?).await
 }
 
 /// How others show an account.
@@ -46,11 +47,9 @@ pub(crate) fn reference(account: &store::accounts::Account) -> User {
     User { id: account.id.uuid(), email: account.email.clone() }
 }
 
-/// Nobody sees another account, not even that it exists.
-fn is_caller(caller: &Caller, user: &str) -> Result<()> {
-    let account = &caller.account;
-    let same = user == "~" || user == account.id.to_string() || user.eq_ignore_ascii_case(&account.email);
-    if same { Ok(()) } else { Err(Error::not_found("account")) }
+/// How others show an account of which the id is known; one that is gone has no email.
+pub(crate) fn user_of(emails: &Emails, id: AccountId) -> User {
+    User { id: id.uuid(), email: emails.get(&id).cloned().unwrap_or_default() }
 }
 
 fn shape(account: &store::accounts::Account) -> Account {

@@ -1,5 +1,7 @@
 //! `/oauth/authorizations`: tokens.
 
+use access::Caller;
+use access::action::ManageAccount;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -7,14 +9,13 @@ use http::StatusCode;
 use schema::AccessToken;
 use serde::Deserialize;
 use store::authorizations::{Authorization, New};
-use vocabulary::{AuthorizationId, Secret, Timestamp};
+use vocabulary::{AuthorizationId, Scope, Secret, Timestamp, UnknownScope};
 
-use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
-use crate::http::scope;
 use crate::http::state::Shared;
 use crate::resources::account;
 use crate::setup::new_token;
@@ -33,13 +34,13 @@ pub(crate) struct Create {
 
 /// `POST /oauth/authorizations`
 pub(crate) async fn create(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Authorization>)> {
     let scope = body.scope.unwrap_or_else(|| vec!["global".to_owned()]);
-    if scope.is_empty() || !scope.iter().all(|one| scope::ALL.contains(&one.as_str())) {
-        return Err(Error::invalid(format!("Scopes are {}.", scope::ALL.join(", "))));
+    if scope.is_empty() || scope.iter().any(|one| one.parse::<Scope>().is_err()) {
+        return Err(Error::invalid(format!("The {UnknownScope}.")));
     }
     let description = body.description.unwrap_or_else(|| "Long-lived user authorization".to_owned());
     let token = new_token();
@@ -58,15 +59,19 @@ pub(crate) async fn create(
 }
 
 /// `GET /oauth/authorizations`
-pub(crate) async fn list(State(state): State<Shared>, caller: Caller, range: Range) -> Result<Response> {
+pub(crate) async fn list(
+    caller: Permitted<ManageAccount>,
+    State(state): State<Shared>,
+    range: Range,
+) -> Result<Response> {
     let entries = store::authorizations::list(&state.store, caller.account.id).await?;
     list::answer(&range, entries, SORTS, |entry| shape(entry, &caller, None))
 }
 
 /// `GET /oauth/authorizations/{authorization}`; `~` is the account's own API key.
 pub(crate) async fn info(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<schema::Authorization>> {
     let found = find(&state, &caller, &identity).await?;
@@ -75,8 +80,8 @@ pub(crate) async fn info(
 
 /// `DELETE /oauth/authorizations/{authorization}`; its token is worthless when this has answered.
 pub(crate) async fn delete(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Response> {
     let found = find(&state, &caller, &identity).await?;

@@ -1,5 +1,6 @@
 //! `/apps/{app}/domains`: the one every app has. Custom domains are to come.
 
+use access::action::ViewApp;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -8,23 +9,23 @@ use store::apps::App;
 
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::own_app::OwnApp;
 use crate::resources::{apps, catalogue};
 
 const SORTS: &[Sort<Domain>] =
     &[("id", |domain| Key::text(&domain.id)), ("hostname", |domain| Key::text(&domain.hostname))];
 
 /// `GET /apps/{app}/domains`
-pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range) -> Result<Response> {
+pub(crate) async fn list(own: Permitted<ViewApp>, State(state): State<Shared>, range: Range) -> Result<Response> {
     list::answer(&range, vec![default(&state, &own.app)], SORTS, Clone::clone)
 }
 
 /// `GET /apps/{app}/domains/{domain}`, by id or hostname.
 pub(crate) async fn info(
+    own: Permitted<ViewApp>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<Domain>> {
     let domain = default(&state, &own.app);

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod app_name;
+pub(crate) mod app_transfers;
 pub(crate) mod apps;
 pub(crate) mod authorizations;
 pub(crate) mod buildpack_registry;
@@ -19,10 +20,12 @@ pub(crate) mod formation;
 pub(crate) mod log_sessions;
 pub(crate) mod login;
 pub(crate) mod missing;
-pub(crate) mod own_app;
 pub(crate) mod regions;
 pub(crate) mod releases;
 pub(crate) mod slugs;
 pub(crate) mod sources;
 pub(crate) mod stacks;
 pub(crate) mod status;
+pub(crate) mod team_apps;
+pub(crate) mod team_members;
+pub(crate) mod teams;

@@ -1,5 +1,6 @@
 //! `/sources`: where to upload what is to be built.
 
+use access::action::{CreateApp, Deploy};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -7,20 +8,24 @@ use schema::{Source, SourceUrls};
 
 use crate::http::base::Base;
 use crate::http::error::Result;
+use crate::http::permitted::Permitted;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::own_app::OwnApp;
 use crate::streams;
 
 /// `POST /sources`
-pub(crate) async fn create(State(state): State<Shared>, base: Base) -> Result<(StatusCode, Json<Source>)> {
+pub(crate) async fn create(
+    _caller: Permitted<CreateApp>,
+    State(state): State<Shared>,
+    base: Base,
+) -> Result<(StatusCode, Json<Source>)> {
     made(&state, &base)
 }
 
 /// `POST /apps/{app}/sources`
 pub(crate) async fn create_for_app(
+    _own: Permitted<Deploy>,
     State(state): State<Shared>,
     base: Base,
-    _own: OwnApp,
 ) -> Result<(StatusCode, Json<Source>)> {
     made(&state, &base)
 }
