@@ -72,6 +72,11 @@ impl Platform {
         self.address
     }
 
+    /// Runs one of the platform's own subcommands on its data folder.
+    pub fn slipway(&self, arguments: &[&str]) -> Result<Output, Failure> {
+        crate::run(Command::new(program()?).args(arguments).arg("--data").arg(self.data()))
+    }
+
     /// Who stands between the platform and those that use its API.
     pub fn witness(&self) -> &Witness {
         &self.witness

@@ -5,10 +5,11 @@ mod product {
     pub mod commands;
     pub mod deploys;
     pub mod isolation;
+    pub mod sharing;
     pub mod traffic;
 }
 
-use product::{bad_input, commands, deploys, isolation, traffic};
+use product::{bad_input, commands, deploys, isolation, sharing, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -22,6 +23,9 @@ fn main() -> std::process::ExitCode {
         commands::an_app_is_created_listed_renamed_and_destroyed,
         commands::config_vars_are_set_read_and_unset,
         commands::buildpacks_are_set_added_removed_and_cleared,
+        sharing::a_collaborator_works_on_anothers_app,
+        sharing::a_team_has_apps_members_and_permissions,
+        sharing::an_app_changes_hands,
         deploys::an_app_without_dependencies_goes_live,
         commands::dynos_are_listed_scaled_and_restarted,
         commands::logs_tell_what_happened,
