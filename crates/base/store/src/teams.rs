@@ -1,7 +1,7 @@
 //! Teams: many users with apps in common.
 
 use sqlx::sqlite::SqliteRow;
-use vocabulary::{TeamId, TeamName, Timestamp};
+use vocabulary::{AccountId, TeamId, TeamName, Timestamp};
 
 use crate::row::{parsed, time};
 use crate::{Error, Store, Write};
@@ -50,6 +50,15 @@ pub async fn get(store: &Store, id: TeamId) -> Result<Option<Team>, Error> {
 pub async fn by_name(store: &Store, name: &TeamName) -> Result<Option<Team>, Error> {
     let row = sqlx::query("SELECT * FROM teams WHERE name = $1").bind(name.as_str());
     row.fetch_optional(&store.readers).await?.as_ref().map(team).transpose()
+}
+
+/// The teams of which this account is the only admin, by id.
+pub async fn led_alone_by(store: &Store, account: AccountId) -> Result<Vec<Team>, Error> {
+    let rows = sqlx::query(
+        "SELECT teams.* FROM teams WHERE (SELECT group_concat(account_id) FROM team_members \
+         WHERE team_id = teams.id AND role = 'admin') = $1 ORDER BY id",
+    );
+    rows.bind(account.to_string()).fetch_all(&store.readers).await?.iter().map(team).collect()
 }
 
 /// Renames a team. Fails with [`Error::Taken`] if the name is.

@@ -82,14 +82,24 @@ ids! {
     DynoId,
     /// One process type of an app with its quantity and size.
     FormationId,
+    /// A code that a client exchanges for tokens.
+    GrantId,
+    /// A public key of a user.
+    KeyId,
+    /// A program that acts for users with their consent.
+    OAuthClientId,
     /// A release.
     ReleaseId,
+    /// A browser, or a command line that was let in by one.
+    SessionId,
     /// A slug.
     SlugId,
     /// A team.
     TeamId,
     /// Somebody's place in a team.
     TeamMemberId,
+    /// An access or refresh token.
+    TokenId,
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
 pub use ids::{
     AccountId, AppId, AppTransferId, AuthorizationId, BuildId, BuildpackInstallationId, CollaboratorId, DynoId,
-    FormationId, InvalidId, ReleaseId, SlugId, TeamId, TeamMemberId,
+    FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId, TeamMemberId, TokenId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,

@@ -2,12 +2,7 @@
 
 use crate::http::error::{Error, Result};
 use crate::http::permitted::Permitted;
-use access::action::{Browse, ManageAccount};
-
-/// `DELETE /oauth/sessions/{session}`: there are no browser sessions; logging out goes on with the authorization.
-pub(crate) async fn session(_caller: Permitted<ManageAccount>) -> Result {
-    Err(Error::not_found("session"))
-}
+use access::action::Browse;
 
 /// `GET /account/features/{feature}`
 pub(crate) async fn feature(_caller: Permitted<Browse>) -> Result {
