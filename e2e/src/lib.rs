@@ -2,6 +2,7 @@
 //!
 //! Knows `slipway up`, git, the official `heroku` command, plain HTTP. Knows nothing of the inside.
 
+mod browser;
 mod client;
 mod compatibility;
 mod http;
@@ -10,8 +11,10 @@ mod outside;
 mod platform;
 mod run;
 mod scenario;
+mod terminal;
 mod witness;
 
+pub use browser::Browser;
 pub use client::{Client, Repository};
 pub use http::{Connection, Response, request};
 pub use load::{Load, Report};
@@ -19,6 +22,7 @@ pub use outside::Outside;
 pub use platform::Platform;
 pub use run::{Output, run};
 pub use scenario::{Scenario, main};
+pub use terminal::Terminal;
 pub use witness::Witness;
 
 /// What a scenario says when something does not hold.

@@ -72,11 +72,6 @@ impl Platform {
         self.address
     }
 
-    /// Runs one of the platform's own subcommands on its data folder.
-    pub fn slipway(&self, arguments: &[&str]) -> Result<Output, Failure> {
-        crate::run(Command::new(program()?).args(arguments).arg("--data").arg(self.data()))
-    }
-
     /// Who stands between the platform and those that use its API.
     pub fn witness(&self) -> &Witness {
         &self.witness
@@ -140,6 +135,11 @@ impl Platform {
             }
         }
         Err(format!("no role {name} runs").into())
+    }
+
+    /// Runs `slipway` for this install, as its operator does.
+    pub fn slipway(&self, arguments: &[&str]) -> Result<crate::Output, Failure> {
+        crate::run(Command::new(program()?).args(arguments).arg("--data").arg(self.data()))
     }
 
     /// Ends a role's process at once.

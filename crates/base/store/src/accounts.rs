@@ -147,7 +147,7 @@ pub async fn remove(write: &mut Write, id: AccountId) -> Result<(), Error> {
     let deleted = sqlx::query("DELETE FROM accounts WHERE id = $1").bind(&id).execute(&mut *write.transaction).await;
     match deleted {
         Ok(_) => return Ok(()),
-        Err(error) if error.as_database_error().is_some_and(|error| error.is_foreign_key_violation()) => {}
+        Err(error) if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) => {}
         Err(error) => return Err(error.into()),
     }
     for statement in [

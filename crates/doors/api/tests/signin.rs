@@ -90,8 +90,8 @@ impl<'a> Browser<'a> {
 
 fn hidden_fields(page: &str) -> Vec<(String, String)> {
     let value = |field: &str, name: &str| {
-        let from = field.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
-        field[from..].split('"').next().unwrap().replace("&amp;", "&")
+        let (_, rest) = field.split_once(&format!("{name}=\"")).unwrap();
+        rest.split('"').next().unwrap().replace("&amp;", "&")
     };
     let form = page.split("</form>").next().unwrap();
     form.split("<input type=\"hidden\"").skip(1).map(|field| (value(field, "name"), value(field, "value"))).collect()

@@ -42,14 +42,14 @@ pub(crate) async fn check(state: &State, account: &Account, code: &Secret) -> Re
         return Err(Error::too_many_attempts());
     }
     let secret = store::second_factors::secret(&state.store, account.id).await?;
-    let code: String = code.reveal().chars().filter(|letter| letter.is_ascii_alphanumeric()).take(64).collect();
+    let code: String = code.reveal().chars().filter(char::is_ascii_alphanumeric).take(64).collect();
     let mut write = state.store.write().await?;
-    let taken = match secret.and_then(|secret| step_of(&secret, &code, Timestamp::now())) {
-        Some(step) => store::second_factors::take_step(&mut write, account.id, step).await?,
-        None => {
-            let code = Secret::new(code.to_lowercase());
-            store::second_factors::take_recovery_code(&mut write, account.id, &code).await?
-        }
+    let step = secret.and_then(|secret| step_of(&secret, &code, Timestamp::now()));
+    let taken = if let Some(step) = step {
+        store::second_factors::take_step(&mut write, account.id, step).await?
+    } else {
+        let code = Secret::new(code.to_lowercase());
+        store::second_factors::take_recovery_code(&mut write, account.id, &code).await?
     };
     write.commit().await?;
     if taken {

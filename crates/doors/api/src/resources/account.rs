@@ -8,7 +8,7 @@ use access::Which;
 use axum::Json;
 use axum::extract::State;
 use schema::{Account, RateLimit, User};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use store::accounts::Emails;
 use vocabulary::{AccountId, Secret};
 
@@ -34,9 +34,8 @@ pub(crate) async fn info(caller: Permitted<ViewAccount>) -> Json<Account> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Update {
     email: Option<String>,
-    /// Null takes the name away.
-    #[serde(default, deserialize_with = "present")]
-    name: Option<Option<String>>,
+    /// An empty text takes the name away.
+    name: Option<String>,
     password: Option<Secret>,
     new_password: Option<Secret>,
 }
@@ -49,7 +48,7 @@ pub(crate) async fn update(
     Body(body): Body<Update>,
 ) -> Result<Json<Account>> {
     let id = caller.account.id;
-    let name = body.name.map(|name| named(name.as_deref())).transpose()?;
+    let name = body.name.map(|name| named(&name)).transpose()?;
     let email = body.email.map(|email| password::email(&email)).transpose().map_err(Error::invalid)?;
     let email = email.filter(|email| *email != caller.account.email);
     if email.is_some() || body.new_password.is_some() {
@@ -135,14 +134,12 @@ async fn confirmed(state: &ApiState, caller: &Caller, from: &ClientAddress, give
     }
 }
 
-fn named(name: Option<&str>) -> Result<Option<String>> {
-    let name = name.map(str::trim).filter(|name| !name.is_empty());
-    match name {
-        Some(name) if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) => {
-            Err(Error::invalid(format!("A name has at most {LONGEST_NAME} characters, on one line.")))
-        }
-        name => Ok(name.map(str::to_owned)),
+fn named(name: &str) -> Result<Option<String>> {
+    let name = name.trim();
+    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!("A name has at most {LONGEST_NAME} characters, on one line.")));
     }
+    Ok(Some(name.to_owned()).filter(|name| !name.is_empty()))
 }
 
 fn taken(error: store::Error) -> Error {
@@ -150,11 +147,6 @@ fn taken(error: store::Error) -> Error {
         store::Error::Taken(_) => Error::invalid("Email is already taken."),
         error => error.into(),
     }
-}
-
-/// Tells a field that is null from one that is missing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 fn shape(account: &store::accounts::Account) -> Account {

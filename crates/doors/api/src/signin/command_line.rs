@@ -129,9 +129,8 @@ pub(crate) async fn wait(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let token = match auth::credentials(&headers) {
-        Some(Credentials::Token(token)) => token,
-        _ => return Err(Error::unauthorized("There were no credentials in your `Authorization` header.")),
+    let Some(Credentials::Token(token)) = auth::credentials(&headers) else {
+        return Err(Error::unauthorized("There were no credentials in your `Authorization` header."));
     };
     let login = state.logins.get(&id).filter(|login| login.token == token).ok_or_else(|| Error::not_found("login"))?;
     let first = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b" ")) });

@@ -51,13 +51,14 @@ pub(crate) async fn show(State(state): State<Shared>, RawQuery(query): RawQuery,
     let here = format!("/oauth/authorize?{query}");
     let Some((account, _)) = &visitor.signed_in else { return Ok(redirect(&sign_in_first(&here), None)) };
     let meaning = |scope: &String| MEANINGS.iter().find(|(known, _)| known == scope).map_or("", |(_, meaning)| meaning);
-    let wishes: String = asked.scope.iter().map(|scope| format!("<li>{}</li>", meaning(scope))).collect();
+    let wishes: Vec<String> = asked.scope.iter().map(|scope| format!("<li>{}</li>", meaning(scope))).collect();
     let body = format!(
-        "<p><strong>{}</strong> asks to</p>\n<ul>{wishes}</ul>\n<p>and takes you back to <code>{}</code>.</p>\n\
+        "<p><strong>{}</strong> asks to</p>\n<ul>{}</ul>\n<p>and takes you back to <code>{}</code>.</p>\n\
          <form method=\"post\" action=\"{}\">{}<div class=\"actions\">\
          <button name=\"answer\" value=\"yes\">Allow</button>\
          <button class=\"other\" name=\"answer\" value=\"no\">Refuse</button></div></form>\n{}",
         Text(&asked.client.name),
+        wishes.concat(),
         Text(&asked.client.redirect_uri),
         Text(&here),
         visitor.hidden_field(),

@@ -48,11 +48,12 @@ pub(crate) async fn turn_on(State(state): State<Shared>, visitor: Visitor, base:
     let mut write = state.store.write().await?;
     store::second_factors::set(&mut write, account.id, &secret, step, &codes).await?;
     write.commit().await?;
-    let codes: String = codes.iter().map(|code| format!("<li><code>{}</code></li>\n", in_groups(code))).collect();
+    let codes: Vec<String> = codes.iter().map(|code| format!("<li><code>{}</code></li>\n", in_groups(code))).collect();
     let body = format!(
         "<p>From now on signing in asks for a code of your authenticator.</p>\n\
          <p>If you lose it, each of these recovery codes lets you in once. Keep them somewhere safe: they are not shown \
-         again.</p>\n<ul class=\"codes\">\n{codes}</ul>\n<p><a href=\"/login\">Done</a></p>"
+         again.</p>\n<ul class=\"codes\">\n{}</ul>\n<p><a href=\"/login\">Done</a></p>",
+        codes.concat(),
     );
     Ok(shown(StatusCode::OK, "The second factor is on", &body))
 }
