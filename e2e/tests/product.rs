@@ -5,12 +5,13 @@ mod product {
     pub mod bad_input;
     pub mod commands;
     pub mod deploys;
+    pub mod everyday;
     pub mod isolation;
     pub mod sharing;
     pub mod traffic;
 }
 
-use product::{accounts, bad_input, commands, deploys, isolation, sharing, traffic};
+use product::{accounts, bad_input, commands, deploys, everyday, isolation, sharing, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -48,6 +49,8 @@ fn main() -> std::process::ExitCode {
         deploys::an_app_that_never_listens_leaves_the_old_release,
         deploys::another_branch_is_not_built,
         deploys::a_clone_has_what_was_pushed,
+        everyday::custom_domains_lead_to_the_app,
+        everyday::what_there_is_is_listed,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         isolation::a_dyno_finds_nothing,

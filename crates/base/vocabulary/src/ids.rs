@@ -78,6 +78,8 @@ ids! {
     BuildpackInstallationId,
     /// Somebody's permissions on an app.
     CollaboratorId,
+    /// A custom domain.
+    DomainId,
     /// One run of one dyno: a restart makes a new id under the same name. The engine's instances carry it.
     DynoId,
     /// One process type of an app with its quantity and size.

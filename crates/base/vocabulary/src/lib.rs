@@ -5,8 +5,10 @@
 //! happens once, at a door, through `FromStr`.
 
 mod access;
+mod basic;
 mod digest;
 mod dyno_size;
+mod hostname;
 mod ids;
 mod names;
 mod procfile;
@@ -16,11 +18,14 @@ mod states;
 mod timestamp;
 
 pub use access::{Permission, Permissions, Scope, TeamRole, UnknownPermission, UnknownScope, UnknownTeamRole};
+pub use basic::basic_credentials;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
+pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
-    AccountId, AppId, AppTransferId, AuthorizationId, BuildId, BuildpackInstallationId, CollaboratorId, DynoId,
-    FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId, TeamMemberId, TokenId,
+    AccountId, AppId, AppTransferId, AuthorizationId, BuildId, BuildpackInstallationId, CollaboratorId, DomainId,
+    DynoId, FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId, TeamMemberId,
+    TokenId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,

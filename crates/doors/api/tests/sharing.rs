@@ -283,6 +283,21 @@ async fn an_app_goes_into_a_team_and_out_again() {
 }
 
 #[tokio::test]
+async fn a_wildcard_is_its_teams() {
+    let (api, ada, ben) = acme().await;
+    member(&api, &ada, BEN, "member").await;
+    good(&api, &ben, Method::POST, "/teams/apps", json!({"name": "maki", "team": "acme"})).await;
+    good(&api, &ben, Method::POST, "/apps", json!({"name": "nigiri"})).await;
+    let add = async |token: &Secret, app: &str, name: &str| {
+        let path = format!("/apps/{app}/domains");
+        status(&api, token, Method::POST, &path, json!({"hostname": name, "sni_endpoint": null})).await
+    };
+    assert_eq!(add(&ada, "sushi", "*.example.com").await, 201);
+    assert_eq!(add(&ben, "maki", "www.example.com").await, 201);
+    assert_eq!(add(&ben, "nigiri", "shop.example.com").await, 422);
+}
+
+#[tokio::test]
 async fn a_token_cannot_be_stretched_by_a_second_step() {
     let (api, ada, ben) = acme().await;
     let reader = api.token(ADA, "read", None).await;

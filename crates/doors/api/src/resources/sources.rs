@@ -1,5 +1,6 @@
 //! `/sources`: where to upload what is to be built.
 
+use access::Caller;
 use access::action::{CreateApp, Deploy};
 use axum::Json;
 use axum::extract::State;
@@ -14,23 +15,23 @@ use crate::streams;
 
 /// `POST /sources`
 pub(crate) async fn create(
-    _caller: Permitted<CreateApp>,
+    caller: Permitted<CreateApp>,
     State(state): State<Shared>,
     base: Base,
 ) -> Result<(StatusCode, Json<Source>)> {
-    made(&state, &base)
+    made(&state, &caller, &base)
 }
 
 /// `POST /apps/{app}/sources`
 pub(crate) async fn create_for_app(
-    _own: Permitted<Deploy>,
+    own: Permitted<Deploy>,
     State(state): State<Shared>,
     base: Base,
 ) -> Result<(StatusCode, Json<Source>)> {
-    made(&state, &base)
+    made(&state, &own.caller, &base)
 }
 
-fn made(state: &ApiState, base: &Base) -> Result<(StatusCode, Json<Source>)> {
-    let url = streams::sources::new_url(state, base)?;
+fn made(state: &ApiState, caller: &Caller, base: &Base) -> Result<(StatusCode, Json<Source>)> {
+    let url = streams::sources::new_url(state, base, caller.account.id)?;
     Ok((StatusCode::CREATED, Json(Source { source_blob: SourceUrls { get_url: url.clone(), put_url: url } })))
 }
