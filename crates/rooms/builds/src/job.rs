@@ -103,7 +103,7 @@ impl Builds {
         }
         tracing::debug!(target: "timing", step = "compiled", app.name = %app.name);
         let made = compile.unwrap_or_else(|_| Err(Trouble::failed(text::timed_out(self.config.timeout))))?;
-        output.append(text::compressed(made.app_layer.blob_bytes.unsigned_abs()).as_bytes());
+        output.append(text::compressed(made.app_layer.row.blob_bytes.unsigned_abs()).as_bytes());
         self.release(app, build, &made).await
     }
 
@@ -113,7 +113,7 @@ impl Builds {
         let recorded: Vec<_> = [&made.app_layer].into_iter().chain(&made.cache_layer).collect();
         layers::record(&mut write, &recorded).await?;
         if let Some(cache) = &made.cache_layer {
-            store::layers::set_build_cache(&mut write, app.id, build.stack, &cache.digest).await?;
+            store::layers::set_build_cache(&mut write, app.id, build.stack, &cache.row.digest).await?;
         }
         write.commit().await?;
         let description = description(build.source_version.as_deref());
@@ -140,6 +140,7 @@ impl Builds {
             store::buildpacks::replace(&mut write, build.app_id, &detected).await?;
         }
         write.commit().await?;
+        self.wakers.retention.wake();
         self.wakers.changes.tell();
         Ok(())
     }
@@ -165,6 +166,7 @@ impl Builds {
             write.commit().await
         };
         record.await.map_err(|error: store::Error| error.to_string())?;
+        self.wakers.retention.wake();
         self.wakers.changes.tell();
         let url = format!("heroku builds:output -a {}", app.name);
         self.log(app, format!("Build failed -- check your build output: {url}"));

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use blobs::Pin;
 use http::StatusCode;
 use schema::{BuildBuildpack, Id, SourceBlob, User};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::builds::Build;
-use vocabulary::{BuildId, Digest};
+use vocabulary::BuildId;
 
 use crate::http::base::Base;
 use crate::http::body::Body;
@@ -54,7 +55,7 @@ pub(crate) async fn create(
     let asked = &body.source_blob;
     let source = uploaded(&state, asked)?;
     let new = builds::New {
-        source,
+        source: (*source).clone(),
         // What is uploaded to a source has, as at Heroku, no folder around it.
         strip_top_folder: false,
         source_version: asked.version.as_deref(),
@@ -94,15 +95,15 @@ pub(crate) async fn purge_cache(State(state): State<Shared>, own: OwnApp) -> Res
 }
 
 /// The platform fetches nothing from addresses users name; what is to be built is uploaded to `POST /sources` first.
-fn uploaded(state: &ApiState, asked: &AskedSource) -> Result<Digest> {
+fn uploaded(state: &ApiState, asked: &AskedSource) -> Result<Pin> {
     let message = "source_blob.url is no source that was uploaded here within the last hour: \
                    POST /sources gives an address to PUT the archive to. Other addresses are not fetched yet.";
-    let digest = sources::uploaded(state, &asked.url).ok_or_else(|| Error::invalid(message))?;
+    let source = sources::uploaded(state, &asked.url).ok_or_else(|| Error::invalid(message))?;
     let sum = asked.checksum.as_deref().map(|sum| sum.rsplit(':').next().unwrap_or(sum).to_lowercase());
-    if sum.is_some_and(|sum| sum != digest.as_str()) {
+    if sum.is_some_and(|sum| sum != source.as_str()) {
         return Err(Error::invalid("The source does not have the checksum source_blob.checksum says."));
     }
-    Ok(digest)
+    Ok(source)
 }
 
 fn asked_buildpacks(asked: Vec<AskedBuildpack>) -> Result<Vec<String>> {
