@@ -5,10 +5,11 @@ mod product {
     pub mod commands;
     pub mod deploys;
     pub mod isolation;
+    pub mod retention;
     pub mod traffic;
 }
 
-use product::{bad_input, commands, deploys, isolation, traffic};
+use product::{bad_input, commands, deploys, isolation, retention, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -37,6 +38,7 @@ fn main() -> std::process::ExitCode {
         deploys::a_clone_has_what_was_pushed,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
+        retention::disks_do_not_fill,
         isolation::a_dyno_finds_nothing,
         bad_input::clear_errors_and_nothing_lost,
     ])

@@ -91,6 +91,7 @@ pub(crate) async fn purge_cache(State(state): State<Shared>, own: OwnApp) -> Res
     let mut write = state.store.write().await?;
     store::layers::purge_build_cache(&mut write, own.app.id).await?;
     write.commit().await?;
+    state.wakers.retention.wake();
     Ok(Json(json!({})))
 }
 
