@@ -33,7 +33,13 @@ pub fn disks_do_not_fill(_: &Client) -> Result<(), Failure> {
     repository.heroku(&["rollback", "v7"])?.good()?;
     client.get_until(&app, "/", |response| response.text().contains("\"version\": \"5\""))?;
     let report = load.finish();
-    ensure!(report.failed.is_empty(), "{} of {} requests failed: {:?}", report.failed.len(), report.good, report.failed);
+    ensure!(
+        report.failed.is_empty(),
+        "{} of {} requests failed: {:?}",
+        report.failed.len(),
+        report.good,
+        report.failed
+    );
 
     repository.heroku(&["apps:destroy", "--app", &app, "--confirm", &app])?.good()?;
     settles(&platform, "the app's end", |kept| {

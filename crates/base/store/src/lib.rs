@@ -131,7 +131,8 @@ impl Write {
 pub async fn scratch() -> (Store, std::path::PathBuf) {
     #[expect(clippy::expect_used, reason = "only tests call this, and a test without a store must stop")]
     let (store, folder) = {
-        let folder = tempfile::Builder::new().prefix("slipway-store-").tempdir().expect("a folder for the test's store");
+        let folder =
+            tempfile::Builder::new().prefix("slipway-store-").tempdir().expect("a folder for the test's store");
         let store = Store::open(&folder.path().join("slipway.db"), SealKey::generate()).await;
         (store.expect("a store for the test"), folder)
     };

@@ -11,8 +11,8 @@ use vocabulary::{AppId, Digest, DynoId};
 use wire::Connection;
 
 use crate::{
-    Discarded, Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started, ToEngine,
-    VERSION,
+    Discarded, Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started,
+    ToEngine, VERSION,
 };
 
 /// How many requests may wait for the engine before callers wait for a place.

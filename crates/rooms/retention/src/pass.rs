@@ -71,11 +71,8 @@ impl Retention {
     /// Marks slugs as deleted and forgets the rows that nothing refers to any more. Answers the slugs that are
     /// kept as blobs alone.
     async fn mark(&self, sweep: &Sweep, freed: &mut Freed) -> Result<HashSet<SlugId>, Error> {
-        let rule = Rule {
-            releases: self.config.releases.into(),
-            since: ago(self.config.age),
-            warm: self.config.warm.into(),
-        };
+        let rule =
+            Rule { releases: self.config.releases.into(), since: ago(self.config.age), warm: self.config.warm.into() };
         let mut write = self.store.write().await?;
         let verdict = judge(&store::releases::holding_in(&mut write).await?, &rule);
         for slug in verdict.gone.iter().take(self.config.budget) {
@@ -138,12 +135,7 @@ impl Retention {
         }
     }
 
-    async fn discard_images(
-        &self,
-        cold: &HashSet<SlugId>,
-        sweep: &Sweep,
-        freed: &mut Freed,
-    ) -> Result<(), Error> {
+    async fn discard_images(&self, cold: &HashSet<SlugId>, sweep: &Sweep, freed: &mut Freed) -> Result<(), Error> {
         let images = self.engine_layers().await?;
         let mut wanted = store::layers::of_runtimes_and_caches(&self.store).await?;
         // A slug that was made after it was judged is not cold: it is about to run.

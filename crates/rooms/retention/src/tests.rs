@@ -39,9 +39,9 @@ async fn serve(listener: UnixListener, host: Arc<Mutex<Host>>) {
 
 fn answer(host: &mut Host, request: Request) -> Reply {
     match request {
-        Request::Layers { after } => {
-            Reply::Layers(host.images.iter().filter(|one| after.as_ref().is_none_or(|after| *one > after)).cloned().collect())
-        }
+        Request::Layers { after } => Reply::Layers(
+            host.images.iter().filter(|one| after.as_ref().is_none_or(|after| *one > after)).cloned().collect(),
+        ),
         Request::Discard { layers } => {
             let (stay, go): (Vec<_>, Vec<_>) = layers.into_iter().partition(|layer| host.in_use.contains(layer));
             let images = go.iter().filter(|layer| host.images.remove(layer)).count() as u64;
