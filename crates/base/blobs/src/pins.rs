@@ -1,6 +1,6 @@
 //! Who holds which digest while no row names it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -75,7 +75,7 @@ impl Pins {
     }
 
     /// All that is held, or was since the sweep began.
-    pub(crate) fn known(&self) -> HashSet<Digest> {
+    pub(crate) fn known(&self) -> BTreeSet<Digest> {
         self.state().held.keys().cloned().collect()
     }
 

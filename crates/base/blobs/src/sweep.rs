@@ -1,6 +1,6 @@
 //! Deleting the blobs that nothing refers to.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ impl Sweep {
 
     /// All that somebody holds, or held at some moment since the sweep began.
     #[must_use]
-    pub fn pinned(&self) -> HashSet<Digest> {
+    pub fn pinned(&self) -> BTreeSet<Digest> {
         self.blobs.pins.known()
     }
 

@@ -3,7 +3,7 @@
 //! A layer is referred to by slugs that are not deleted, by build caches and by runtimes. [`drop_unreferenced`] is the
 //! one that deletes a row.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -70,7 +70,7 @@ pub async fn of_runtimes_and_caches(store: &Store) -> Result<HashSet<Digest>, Er
 
 /// Forgets the layers that nothing refers to, but those in `spare`; answers them. Their blobs are the caller's to
 /// delete, once this is committed.
-pub async fn drop_unreferenced(write: &mut Write, spare: &HashSet<Digest>) -> Result<Vec<Layer>, Error> {
+pub async fn drop_unreferenced(write: &mut Write, spare: &BTreeSet<Digest>) -> Result<Vec<Layer>, Error> {
     let rows = sqlx::query(
         "SELECT * FROM layers WHERE digest NOT IN (SELECT json_each.value FROM slugs, json_each(slugs.layers) \
          WHERE slugs.deleted_at IS NULL) AND digest NOT IN (SELECT layer FROM build_caches) \

@@ -42,9 +42,10 @@ impl Trouble {
 impl From<engine::Error> for Trouble {
     fn from(error: engine::Error) -> Self {
         match error {
-            engine::Error::Away | engine::Error::OutOfTurn => Self::Again(error.to_string()),
-            // A layer was discarded between its import and the start.
-            engine::Error::Refused(engine::Refusal::NotFound(_)) => Self::Again(error.to_string()),
+            // The last: a layer was discarded between its import and the start.
+            engine::Error::Away | engine::Error::OutOfTurn | engine::Error::Refused(engine::Refusal::NotFound(_)) => {
+                Self::Again(error.to_string())
+            }
             engine::Error::Refused(_) | engine::Error::Launch(_) => Self::failed(error.to_string()),
         }
     }

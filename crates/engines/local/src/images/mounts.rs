@@ -75,7 +75,9 @@ impl Locked<'_> {
     /// Unmounts all that `keep` does not want.
     pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         let unwanted: Vec<String> = self.mounted.keys().filter(|name| !keep(name)).cloned().collect();
-        unwanted.iter().for_each(|name| self.unmount(name));
+        for name in &unwanted {
+            self.unmount(name);
+        }
     }
 
     /// Unmounts those that were without a user for a while; `is_idle` says whether one is without a user now.
@@ -86,7 +88,9 @@ impl Locked<'_> {
         }
         let idle = self.mounted.iter().filter(|(_, seen)| now.duration_since(**seen) >= IDLE);
         let idle: Vec<String> = idle.map(|(name, _)| name.clone()).collect();
-        idle.iter().for_each(|name| self.unmount(name));
+        for name in &idle {
+            self.unmount(name);
+        }
     }
 
     /// Unmounts one, if it is mounted; its loop device detaches itself. An instance that stands on it keeps it until it
