@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::http::{Response, request};
-use crate::{Failure, Output, Platform, run};
+use crate::{Failure, Output, Platform, Terminal, run};
 
 /// A user; their home is deleted with them.
 #[derive(Debug)]
@@ -51,6 +51,20 @@ impl<'a> Client<'a> {
         let output = run(self.command(self.platform.cli()).args(arguments))?;
         self.platform.ran(arguments, &output);
         Ok(output)
+    }
+
+    /// Runs the official command as whoever logged in with it, without the administrator's key.
+    pub fn logged_in(&self, arguments: &[&str]) -> Result<Output, Failure> {
+        let output = run(self.command(self.platform.cli()).args(arguments).env_remove("HEROKU_API_KEY"))?;
+        self.platform.ran(arguments, &output);
+        Ok(output)
+    }
+
+    /// Starts a command at a terminal, without the administrator's key; `words` hold nothing a shell would act on.
+    pub fn at_terminal(&self, words: &str) -> Result<Terminal<'_>, Failure> {
+        let mut script = self.command("script");
+        script.env_remove("HEROKU_API_KEY").env("TERM", "xterm");
+        Terminal::start(self.platform, script, words)
     }
 
     /// Asks an app for a path.

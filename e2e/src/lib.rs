@@ -2,23 +2,29 @@
 //!
 //! Knows `slipway up`, git, the official `heroku` command, plain HTTP. Knows nothing of the inside.
 
+mod browser;
 mod client;
 mod compatibility;
 mod http;
+mod leftovers;
 mod load;
 mod outside;
 mod platform;
 mod run;
 mod scenario;
+mod terminal;
 mod witness;
 
+pub use browser::Browser;
 pub use client::{Client, Repository};
 pub use http::{Connection, Response, request};
+pub use leftovers::leftovers;
 pub use load::{Load, Report};
 pub use outside::Outside;
 pub use platform::Platform;
-pub use run::{Output, run};
+pub use run::{Output, run, until};
 pub use scenario::{Scenario, main};
+pub use terminal::Terminal;
 pub use witness::Witness;
 
 /// What a scenario says when something does not hold.

@@ -1,15 +1,17 @@
 //! The product's promises, acted out with real clients on a real platform.
 
 mod product {
+    pub mod accounts;
     pub mod bad_input;
     pub mod commands;
     pub mod deploys;
+    pub mod everyday;
     pub mod isolation;
     pub mod retention;
     pub mod traffic;
 }
 
-use product::{bad_input, commands, deploys, isolation, retention, traffic};
+use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -20,6 +22,14 @@ macro_rules! scenarios {
 fn main() -> std::process::ExitCode {
     e2e::main(scenarios![
         commands::who_i_am,
+        accounts::users_are_added_listed_and_removed_while_the_platform_runs,
+        accounts::login_with_a_password_and_logout,
+        accounts::login_through_the_browser_and_logout,
+        accounts::login_with_a_second_factor,
+        accounts::authorizations_are_made_shown_rotated_and_revoked,
+        accounts::clients_are_made_shown_changed_and_destroyed,
+        accounts::keys_are_added_listed_and_removed,
+        accounts::no_secret_is_written_down,
         commands::an_app_is_created_listed_renamed_and_destroyed,
         commands::config_vars_are_set_read_and_unset,
         commands::buildpacks_are_set_added_removed_and_cleared,
@@ -36,6 +46,8 @@ fn main() -> std::process::ExitCode {
         deploys::an_app_that_never_listens_leaves_the_old_release,
         deploys::another_branch_is_not_built,
         deploys::a_clone_has_what_was_pushed,
+        everyday::custom_domains_lead_to_the_app,
+        everyday::what_there_is_is_listed,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

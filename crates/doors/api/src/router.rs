@@ -11,9 +11,10 @@ use crate::http::{accept, cors, etag, guard, head, list, panic, request_id};
 use crate::platform::Platform;
 use crate::resources::{
     account, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars, domains,
-    dyno_sizes, dynos, favorites, features, formation, log_sessions, login, missing, regions, releases, slugs, sources,
-    stacks, status,
+    dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients, oauth_tokens,
+    regions, releases, sessions, slugs, sources, stacks, status,
 };
+use crate::signin;
 use crate::streams;
 use crate::unbuilt;
 
@@ -26,6 +27,8 @@ pub enum Access {
     TokenOrPassword,
     /// Whoever knows the address; it holds a secret or nothing worth hiding.
     Open,
+    /// Whoever has a browser: a page that asks for what it needs itself.
+    Page,
 }
 
 /// One line of the table.
@@ -44,13 +47,16 @@ pub struct Endpoint {
 pub fn router(platform: Platform) -> Router {
     let state = State::new(platform);
     let table = contents(Some(&state)).router;
-    layered(table.fallback(unbuilt::answer).method_not_allowed_fallback(unbuilt::answer)).with_state(state)
+    let api = layered(table.fallback(unbuilt::answer).method_not_allowed_fallback(unbuilt::answer));
+    api.merge(signin::router()).with_state(state)
 }
 
 /// Every endpoint there is, for tests that must not forget one.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    contents(None).endpoints
+    let pages =
+        signin::table().into_iter().map(|(path, _)| Endpoint { method: Method::GET, path, access: Access::Page });
+    contents(None).endpoints.into_iter().chain(pages).collect()
 }
 
 fn contents(state: Option<&Shared>) -> Table<'_> {
@@ -61,17 +67,35 @@ fn contents(state: Option<&Shared>) -> Table<'_> {
 fn accounts(table: Table<'_>) -> Table<'_> {
     table
         .token(Method::GET, "/account", account::info)
+        .token(Method::PATCH, "/account", account::update)
+        .token(Method::DELETE, "/account", account::delete)
         .token(Method::GET, "/account/rate-limits", account::rate_limits)
         .token(Method::GET, "/account/features", list::none)
         .token(Method::GET, "/account/features/{feature}", missing::feature)
-        .token(Method::GET, "/account/keys", list::none)
+        .token(Method::GET, "/account/keys", keys::list)
+        .token(Method::POST, "/account/keys", keys::create)
+        .token(Method::GET, "/account/keys/{key}", keys::info)
+        .token(Method::DELETE, "/account/keys/{key}", keys::delete)
         .token(Method::GET, "/users/{user}", account::user)
         .token(Method::GET, "/users/{user}/apps", account::apps)
         .token_or_password(Method::POST, "/oauth/authorizations", authorizations::create)
         .token(Method::GET, "/oauth/authorizations", authorizations::list)
         .token(Method::GET, "/oauth/authorizations/{authorization}", authorizations::info)
+        .token(Method::PATCH, "/oauth/authorizations/{authorization}", authorizations::update)
         .token(Method::DELETE, "/oauth/authorizations/{authorization}", authorizations::delete)
-        .token(Method::DELETE, "/oauth/sessions/{session}", missing::session)
+        .token(
+            Method::POST,
+            "/oauth/authorizations/{authorization}/actions/regenerate-tokens",
+            authorizations::regenerate,
+        )
+        .token(Method::GET, "/oauth/clients", oauth_clients::list)
+        .token(Method::POST, "/oauth/clients", oauth_clients::create)
+        .token(Method::GET, "/oauth/clients/{client}", oauth_clients::info)
+        .token(Method::PATCH, "/oauth/clients/{client}", oauth_clients::update)
+        .token(Method::DELETE, "/oauth/clients/{client}", oauth_clients::delete)
+        .token(Method::POST, "/oauth/clients/{client}/actions/rotate-credentials", oauth_clients::rotate)
+        .token(Method::GET, "/oauth/sessions", sessions::list)
+        .token(Method::DELETE, "/oauth/sessions/{session}", sessions::delete)
         .token(Method::GET, "/regions", regions::list)
         .token(Method::GET, "/regions/{region}", regions::info)
         .token(Method::GET, "/stacks", stacks::list)
@@ -124,7 +148,10 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::POST, "/apps/{app}/formations/{type}/actions/stop", dynos::restart_type)
         .token(Method::POST, "/apps/{app}/log-sessions", log_sessions::create)
         .token(Method::GET, "/apps/{app}/domains", domains::list)
+        .token(Method::POST, "/apps/{app}/domains", domains::create)
         .token(Method::GET, "/apps/{app}/domains/{domain}", domains::info)
+        .token(Method::PATCH, "/apps/{app}/domains/{domain}", domains::update)
+        .token(Method::DELETE, "/apps/{app}/domains/{domain}", domains::delete)
         .token(Method::GET, "/apps/{app}/collaborators", collaborators::list)
         .token(Method::GET, "/apps/{app}/collaborators/{collaborator}", collaborators::info)
         .token(Method::GET, "/apps/{app}/features", features::none)
@@ -142,7 +169,8 @@ fn open(table: Table<'_>) -> Table<'_> {
     table
         .open(Method::GET, "/schema", unbuilt::published)
         .open(Method::GET, "/api/v4/current-status", status::current)
-        .open(Method::POST, "/auth", login::browser)
+        .open(Method::POST, "/auth", signin::begin)
+        .open(Method::POST, "/oauth/tokens", oauth_tokens::create)
         .open(Method::GET, "/buildpacks", buildpack_registry::search)
         .open(Method::GET, "/buildpacks/{name}", buildpack_registry::info)
         .open(Method::GET, "/buildpacks/{name}/readme", buildpack_registry::readme)

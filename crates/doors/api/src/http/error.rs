@@ -21,6 +21,16 @@ impl Error {
         Self { status, body: schema::Error { id, message: message.into(), resource: None } }
     }
 
+    /// What is said about it.
+    pub(crate) fn message(&self) -> &str {
+        &self.body.message
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The request was not understood.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorId::BadRequest, message)
@@ -82,6 +92,27 @@ impl Error {
         Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
     }
 
+    /// Too much of one account's is under way at once.
+    pub(crate) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
+    }
+
+    /// Too much is under way at once.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorId::ServiceUnavailable, message)
+    }
+
+    /// Too many wrong passwords or codes.
+    pub(crate) fn too_many_attempts() -> Self {
+        let message = "Too many failed attempts to sign in. Please wait a few minutes before the next.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
+    }
+
+    /// A code of the second factor is wanted, or the one that was sent is not good.
+    pub(crate) fn two_factor(message: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorId::TwoFactor, message)
+    }
+
     /// Part of Heroku's API and not built here yet.
     pub(crate) fn unbuilt(what: &str) -> Self {
         let message = format!("{what} is not built on this platform yet.");
@@ -109,6 +140,9 @@ impl IntoResponse for Error {
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Slipway\""));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             StatusCode::TOO_MANY_REQUESTS => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));

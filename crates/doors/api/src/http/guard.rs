@@ -8,13 +8,17 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::http::auth::{self, Caller, Credentials};
+use crate::http::client::ClientAddress;
 use crate::http::error::{Error, Result};
 use crate::http::password;
 use crate::http::scope;
+use crate::http::second_factor;
 use crate::http::state::{Shared, State};
 use crate::router::Access;
 
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+/// How many times the usual limit an account has: here always once.
+const MULTIPLIER: HeaderName = HeaderName::from_static("ratelimit-multiplier");
 /// Asking what is left costs nothing (Platform API Reference, "Rate Limits").
 const FREE: &str = "/account/rate-limits";
 
@@ -41,6 +45,7 @@ pub(crate) async fn layer(
         None => Error::rate_limit().into_response(),
     };
     response.headers_mut().insert(REMAINING, HeaderValue::from(left.unwrap_or(0)));
+    response.headers_mut().insert(MULTIPLIER, HeaderValue::from_static("1"));
     response
 }
 
@@ -67,7 +72,10 @@ async fn caller(state: &State, access: Access, headers: &HeaderMap) -> Result<Ca
         Some(Credentials::Token(token)) => auth::by_token(state, &token).await?,
         Some(Credentials::Password { email, password }) => match auth::by_token(state, &password).await? {
             None if access == Access::TokenOrPassword => {
-                let account = password::account(state, &email, &password).await?;
+                let account = password::account(state, &ClientAddress::of(headers), &email, &password).await?;
+                if let Some(account) = &account {
+                    second_factor::of_request(state, account, headers).await?;
+                }
                 account.map(|account| Caller { account, authorization: None })
             }
             found => found,

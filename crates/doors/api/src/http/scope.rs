@@ -2,8 +2,18 @@
 
 use http::Method;
 
+use crate::http::error::{Error, Result};
+
 /// Scopes an authorization can have.
-pub(crate) const ALL: [&str; 6] = ["global", "identity", "read", "write", "read-protected", "write-protected"];
+const ALL: [&str; 6] = ["global", "identity", "read", "write", "read-protected", "write-protected"];
+
+/// Refuses a list of scopes that is empty or has one there is not.
+pub(crate) fn known(scopes: &[String]) -> Result<()> {
+    if !scopes.is_empty() && scopes.iter().all(|one| ALL.contains(&one.as_str())) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("Scopes are {}.", ALL.join(", "))))
+}
 
 /// Whether a token of these scopes may do `method` on the endpoint `path` (a pattern of the router).
 ///

@@ -2,11 +2,6 @@
 
 use crate::http::error::{Error, Result};
 
-/// `DELETE /oauth/sessions/{session}`: there are no browser sessions; logging out goes on with the authorization.
-pub(crate) async fn session() -> Result {
-    Err(Error::not_found("session"))
-}
-
 /// `GET /account/features/{feature}`
 pub(crate) async fn feature() -> Result {
     Err(Error::not_found("feature"))

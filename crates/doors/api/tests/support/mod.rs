@@ -154,7 +154,9 @@ pub(crate) fn path(url: &Value) -> String {
 
 fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, json: &Value) {
     let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    assert!(is_json || status.as_u16() < 400 || method == Method::HEAD, "{method} {path}: an error that is no JSON");
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let fits = is_json || is_page || status.as_u16() < 400 || method == Method::HEAD;
+    assert!(fits, "{method} {path}: an error that is neither JSON nor a page");
     let empty = status == StatusCode::NOT_MODIFIED || status == StatusCode::NO_CONTENT;
     if is_json && !empty && method != Method::HEAD {
         SCHEMA.check(method.as_str(), path, status.as_u16(), json).unwrap();
