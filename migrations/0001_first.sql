@@ -92,10 +92,30 @@ CREATE TABLE grants (
 );
 CREATE INDEX grants_by_authorization ON grants (authorization_id);
 
+CREATE TABLE teams (
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+
+CREATE TABLE team_members (
+    id TEXT PRIMARY KEY NOT NULL,
+    team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    role TEXT NOT NULL,                  -- admin, member, viewer
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (team_id, account_id)
+);
+CREATE INDEX team_members_by_account ON team_members (account_id);
+
 CREATE TABLE apps (
     id TEXT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL UNIQUE,
-    owner_id TEXT NOT NULL REFERENCES accounts (id),
+    owner_id TEXT NOT NULL REFERENCES accounts (id), -- of a team's app: who brought it there, which gives no right
+    team_id TEXT REFERENCES teams (id),
+    locked INTEGER NOT NULL DEFAULT 0,   -- a team's app that its members neither see nor join by themselves
     stack TEXT NOT NULL,                 -- of the current release
     build_stack TEXT NOT NULL,           -- of the next build
     maintenance INTEGER NOT NULL DEFAULT 0,
@@ -107,6 +127,29 @@ CREATE TABLE apps (
     updated_at INTEGER NOT NULL
 );
 CREATE INDEX apps_by_owner ON apps (owner_id);
+CREATE INDEX apps_by_team ON apps (team_id);
+
+CREATE TABLE collaborators (
+    id TEXT PRIMARY KEY NOT NULL,
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    permissions TEXT NOT NULL,           -- view,deploy,operate,manage: those that were given
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (app_id, account_id)
+);
+CREATE INDEX collaborators_by_account ON collaborators (account_id);
+
+CREATE TABLE app_transfers (
+    id TEXT PRIMARY KEY NOT NULL,
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    owner_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    recipient_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    state TEXT NOT NULL,                 -- pending, accepted, declined
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX one_pending_transfer_of_an_app ON app_transfers (app_id) WHERE state = 'pending';
 
 CREATE TABLE buildpack_installations (
     app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,

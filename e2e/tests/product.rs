@@ -7,10 +7,11 @@ mod product {
     pub mod deploys;
     pub mod everyday;
     pub mod isolation;
+    pub mod sharing;
     pub mod traffic;
 }
 
-use product::{accounts, bad_input, commands, deploys, everyday, isolation, traffic};
+use product::{accounts, bad_input, commands, deploys, everyday, isolation, sharing, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -32,6 +33,9 @@ fn main() -> std::process::ExitCode {
         commands::an_app_is_created_listed_renamed_and_destroyed,
         commands::config_vars_are_set_read_and_unset,
         commands::buildpacks_are_set_added_removed_and_cleared,
+        sharing::a_collaborator_works_on_anothers_app,
+        sharing::a_team_has_apps_members_and_permissions,
+        sharing::an_app_changes_hands,
         deploys::an_app_without_dependencies_goes_live,
         commands::dynos_are_listed_scaled_and_restarted,
         commands::logs_tell_what_happened,

@@ -7,6 +7,7 @@
 
 mod account;
 mod app;
+mod app_transfer;
 mod authorization;
 mod build;
 mod buildpack;
@@ -28,10 +29,13 @@ mod session;
 mod slug;
 mod source;
 mod stack;
+mod team;
+mod team_app;
 mod time;
 
 pub use account::Account;
 pub use app::App;
+pub use app_transfer::AppTransfer;
 pub use authorization::{AccessToken, Authorization, AuthorizationClient, AuthorizationUser, Grant};
 pub use build::{Build, BuildBuildpack, SourceBlob};
 pub use buildpack::{BuildpackInstallation, NamedUrl, RegistryBuildpack, RegistrySource, Revision};
@@ -53,6 +57,8 @@ pub use session::Session;
 pub use slug::{Slug, SlugBlob};
 pub use source::{Source, SourceUrls};
 pub use stack::Stack;
+pub use team::{Person, TeamFeature, TeamInfo, TeamMember, TeamPreferences};
+pub use team_app::TeamApp;
 pub use time::Time;
 
 /// The schema of variant `3.sdk` as its owner published it (licence: `published/SCHEMA-LICENSES.txt`).

@@ -1,5 +1,7 @@
 //! Accounts: who may sign in.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, Secret, Timestamp};
@@ -28,6 +30,8 @@ pub struct Account {
     pub updated_at: Timestamp,
 }
 
+/// Emails by account.
+pub type Emails = BTreeMap<AccountId, String>;
 /// A selection of accounts.
 macro_rules! select {
     ($rest:literal) => {
@@ -79,6 +83,19 @@ pub async fn get(store: &Store, id: AccountId) -> Result<Option<Account>, Error>
 pub async fn by_email(store: &Store, email: &str) -> Result<Option<Account>, Error> {
     let row = sqlx::query(select!("WHERE email = $1")).bind(email.to_lowercase());
     row.fetch_optional(&store.readers).await?.as_ref().map(account).transpose()
+}
+
+/// The email of each of these accounts that is there.
+pub async fn emails(store: &Store, ids: Vec<AccountId>) -> Result<Emails, Error> {
+    let mut emails = Emails::new();
+    for id in ids {
+        if !emails.contains_key(&id)
+            && let Some(account) = get(store, id).await?
+        {
+            emails.insert(id, account.email);
+        }
+    }
+    Ok(emails)
 }
 
 /// Everybody who can sign in, by email.
@@ -140,6 +157,9 @@ pub async fn remove(write: &mut Write, id: AccountId) -> Result<(), Error> {
         "DELETE FROM keys WHERE account_id = $1",
         "DELETE FROM second_factors WHERE account_id = $1",
         "DELETE FROM recovery_codes WHERE account_id = $1",
+        "DELETE FROM collaborators WHERE account_id = $1",
+        "DELETE FROM team_members WHERE account_id = $1",
+        "DELETE FROM app_transfers WHERE owner_id = $1 OR recipient_id = $1",
         "UPDATE accounts SET email = 'removed-' || id, name = NULL, password_hash = '' WHERE id = $1",
     ] {
         sqlx::query(statement).bind(&id).execute(&mut *write.transaction).await?;

@@ -17,10 +17,12 @@
 //! ```
 
 pub mod accounts;
+pub mod app_transfers;
 pub mod apps;
 pub mod authorizations;
 pub mod buildpacks;
 pub mod builds;
+pub mod collaborators;
 pub mod domains;
 pub mod dynos;
 pub mod facts;
@@ -37,6 +39,8 @@ pub mod seal;
 pub mod second_factors;
 pub mod sessions;
 pub mod slugs;
+pub mod team_members;
+pub mod teams;
 
 use std::path::Path;
 use std::str::FromStr;

@@ -68,12 +68,16 @@ ids! {
     AccountId,
     /// An app.
     AppId,
+    /// An app's way to another owner.
+    AppTransferId,
     /// An OAuth authorization, the owner of one access token.
     AuthorizationId,
     /// A build.
     BuildId,
     /// One entry of an app's ordered list of buildpacks.
     BuildpackInstallationId,
+    /// Somebody's permissions on an app.
+    CollaboratorId,
     /// A custom domain.
     DomainId,
     /// One run of one dyno: a restart makes a new id under the same name. The engine's instances carry it.
@@ -92,6 +96,10 @@ ids! {
     SessionId,
     /// A slug.
     SlugId,
+    /// A team.
+    TeamId,
+    /// Somebody's place in a team.
+    TeamMemberId,
     /// An access or refresh token.
     TokenId,
 }

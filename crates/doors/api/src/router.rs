@@ -1,18 +1,20 @@
 //! The table of contents: one line per endpoint.
 
+use access::Action;
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
+use crate::http::permitted::Passes;
 use crate::http::state::{Shared, State};
 use crate::http::{accept, cors, etag, guard, head, list, panic, request_id};
 use crate::platform::Platform;
 use crate::resources::{
-    account, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars, domains,
-    dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients, oauth_tokens,
-    regions, releases, sessions, slugs, sources, stacks, status,
+    account, app_transfers, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars,
+    domains, dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients,
+    oauth_tokens, regions, releases, sessions, slugs, sources, stacks, status, team_apps, team_members, teams,
 };
 use crate::signin;
 use crate::streams;
@@ -40,6 +42,8 @@ pub struct Endpoint {
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// What it does, as its handler's first argument says; nothing where no token is asked for.
+    pub action: Option<Action>,
 }
 
 /// The API as a router. What it does not know it answers itself with 404, 405 or 501; a door that shares its hosts
@@ -54,14 +58,18 @@ pub fn router(platform: Platform) -> Router {
 /// Every endpoint there is, for tests that must not forget one.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    let pages =
-        signin::table().into_iter().map(|(path, _)| Endpoint { method: Method::GET, path, access: Access::Page });
+    let pages = signin::table().into_iter().map(|(path, _)| Endpoint {
+        method: Method::GET,
+        path,
+        access: Access::Page,
+        action: None,
+    });
     contents(None).endpoints.into_iter().chain(pages).collect()
 }
 
 fn contents(state: Option<&Shared>) -> Table<'_> {
     let table = Table { router: Router::new(), endpoints: vec![], state };
-    open(app_parts(app(accounts(table))))
+    open(teams(app_parts(app(accounts(table)))))
 }
 
 fn accounts(table: Table<'_>) -> Table<'_> {
@@ -78,6 +86,11 @@ fn accounts(table: Table<'_>) -> Table<'_> {
         .token(Method::DELETE, "/account/keys/{key}", keys::delete)
         .token(Method::GET, "/users/{user}", account::user)
         .token(Method::GET, "/users/{user}/apps", account::apps)
+        .token(Method::GET, "/account/app-transfers", app_transfers::list)
+        .token(Method::POST, "/account/app-transfers", app_transfers::create)
+        .token(Method::GET, "/account/app-transfers/{transfer}", app_transfers::info)
+        .token(Method::PATCH, "/account/app-transfers/{transfer}", app_transfers::update)
+        .token(Method::DELETE, "/account/app-transfers/{transfer}", app_transfers::delete)
         .token_or_password(Method::POST, "/oauth/authorizations", authorizations::create)
         .token(Method::GET, "/oauth/authorizations", authorizations::list)
         .token(Method::GET, "/oauth/authorizations/{authorization}", authorizations::info)
@@ -102,7 +115,6 @@ fn accounts(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/stacks/{stack}", stacks::info)
         .token(Method::GET, "/dyno-sizes", dyno_sizes::list)
         .token(Method::GET, "/dyno-sizes/{size}", dyno_sizes::info)
-        .token(Method::GET, "/teams", list::none)
         .token(Method::GET, "/addons", list::none)
         .token(Method::GET, "/addon-attachments", list::none)
         .token(Method::GET, "/pipelines", list::none)
@@ -153,7 +165,9 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::PATCH, "/apps/{app}/domains/{domain}", domains::update)
         .token(Method::DELETE, "/apps/{app}/domains/{domain}", domains::delete)
         .token(Method::GET, "/apps/{app}/collaborators", collaborators::list)
+        .token(Method::POST, "/apps/{app}/collaborators", collaborators::create)
         .token(Method::GET, "/apps/{app}/collaborators/{collaborator}", collaborators::info)
+        .token(Method::DELETE, "/apps/{app}/collaborators/{collaborator}", collaborators::delete)
         .token(Method::GET, "/apps/{app}/features", features::none)
         .token(Method::GET, "/apps/{app}/features/{feature}", features::missing)
         .token(Method::GET, "/apps/{app}/addons", features::none)
@@ -163,6 +177,36 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/apps/{app}/webhooks", features::none)
         .token(Method::GET, "/apps/{app}/pipeline-couplings", features::no_coupling)
         .token(Method::GET, "/apps/{app}/review-app", features::no_review_app)
+}
+
+fn teams(table: Table<'_>) -> Table<'_> {
+    table
+        .token(Method::GET, "/teams", teams::list)
+        .token(Method::POST, "/teams", teams::create)
+        .token(Method::GET, "/teams/permissions", teams::permissions)
+        .token(Method::GET, "/teams/{team}", teams::info)
+        .token(Method::PATCH, "/teams/{team}", teams::update)
+        .token(Method::DELETE, "/teams/{team}", teams::delete)
+        .token(Method::GET, "/teams/{team}/features", teams::features)
+        .token(Method::GET, "/teams/{team}/features/{feature}", teams::feature)
+        .token(Method::GET, "/teams/{team}/preferences", teams::preferences)
+        .token(Method::GET, "/teams/{team}/invitations", teams::invitations)
+        .token(Method::GET, "/teams/{team}/addons", teams::addons)
+        .token(Method::GET, "/teams/{team}/members", team_members::list)
+        .token(Method::PUT, "/teams/{team}/members", team_members::put)
+        .token(Method::POST, "/teams/{team}/members", team_members::create)
+        .token(Method::PATCH, "/teams/{team}/members", team_members::update)
+        .token(Method::DELETE, "/teams/{team}/members/{member}", team_members::delete)
+        .token(Method::GET, "/teams/{team}/members/{member}/apps", team_apps::of_member)
+        .token(Method::GET, "/teams/{team}/apps", team_apps::list)
+        .token(Method::POST, "/teams/apps", team_apps::create)
+        .token(Method::GET, "/teams/apps/{app}", team_apps::info)
+        .token(Method::PATCH, "/teams/apps/{app}", team_apps::update)
+        .token(Method::GET, "/teams/apps/{app}/collaborators", collaborators::list)
+        .token(Method::POST, "/teams/apps/{app}/collaborators", collaborators::create_on_team_app)
+        .token(Method::GET, "/teams/apps/{app}/collaborators/{collaborator}", collaborators::info)
+        .token(Method::PATCH, "/teams/apps/{app}/collaborators/{collaborator}", collaborators::update)
+        .token(Method::DELETE, "/teams/apps/{app}/collaborators/{collaborator}", collaborators::delete)
 }
 
 fn open(table: Table<'_>) -> Table<'_> {
@@ -190,11 +234,11 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn token<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
+    fn token<H: Handler<T, Shared>, T: Passes + 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
         self.guarded(method, path, Access::Token, handler)
     }
 
-    fn token_or_password<H: Handler<T, Shared>, T: 'static>(
+    fn token_or_password<H: Handler<T, Shared>, T: Passes + 'static>(
         self,
         method: Method,
         path: &'static str,
@@ -203,8 +247,9 @@ impl Table<'_> {
         self.guarded(method, path, Access::TokenOrPassword, handler)
     }
 
-    /// From the outside in: who calls and how often, then whether they have the answer already.
-    fn guarded<H: Handler<T, Shared>, T: 'static>(
+    /// From the outside in: who calls and how often, then whether they have the answer already. Whether they may is the
+    /// handler's own first argument.
+    fn guarded<H: Handler<T, Shared>, T: Passes + 'static>(
         self,
         method: Method,
         path: &'static str,
@@ -215,18 +260,18 @@ impl Table<'_> {
         if let Some(state) = self.state {
             route = route.route_layer(from_fn_with_state((Shared::clone(state), access), guard::layer));
         }
-        self.with(Endpoint { method, path, access }, route)
+        self.with(Endpoint { method, path, access, action: Some(T::ACTION) }, route)
     }
 
     fn open<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
         let route = on(filter(&method), handler).route_layer(from_fn(etag::layer));
-        self.with(Endpoint { method, path, access: Access::Open }, route)
+        self.with(Endpoint { method, path, access: Access::Open, action: None }, route)
     }
 
     /// Like open, for answers that are not in memory.
     fn stream<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
         let route = on(filter(&method), handler);
-        self.with(Endpoint { method, path, access: Access::Open }, route)
+        self.with(Endpoint { method, path, access: Access::Open, action: None }, route)
     }
 
     fn with(mut self, endpoint: Endpoint, route: MethodRouter<Shared>) -> Self {

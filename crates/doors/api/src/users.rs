@@ -4,7 +4,7 @@
 use store::Store;
 use store::accounts::Account;
 use store::authorizations::New;
-use vocabulary::{AppName, Secret, Timestamp};
+use vocabulary::{AppName, Secret, TeamName, Timestamp};
 
 use crate::http::{password, scope};
 use crate::setup::{new_token, random_text};
@@ -25,6 +25,14 @@ pub enum UserError {
         email: String,
         /// What it owns.
         apps: Vec<AppName>,
+    },
+    /// The account is the only admin of a team.
+    #[error("{email} is the only admin of the team {team}; somebody else has to become one first")]
+    LeadsTeam {
+        /// Its email.
+        email: String,
+        /// The team.
+        team: TeamName,
     },
     /// The password could not be hashed.
     #[error("could not hash the password")]
@@ -113,6 +121,7 @@ pub async fn disable_two_factor(store: &Store, email: &str) -> Result<(), UserEr
 }
 
 /// Everybody who can sign in, by email.
+#[expect(clippy::disallowed_methods, reason = "an operator is asked for no permission")]
 pub async fn list(store: &Store) -> Result<Vec<Listed>, UserError> {
     let mut all = vec![];
     for account in store::accounts::all(store).await? {
@@ -122,12 +131,16 @@ pub async fn list(store: &Store) -> Result<Vec<Listed>, UserError> {
     Ok(all)
 }
 
-/// Removes an account that owns no app.
+/// Removes an account that owns no app and leads no team alone.
+#[expect(clippy::disallowed_methods, reason = "an operator is asked for no permission")]
 pub async fn remove(store: &Store, email: &str) -> Result<(), UserError> {
     let account = find(store, email).await?;
     let apps: Vec<AppName> = store::apps::owned_by(store, account.id).await?.into_iter().map(|app| app.name).collect();
     if !apps.is_empty() {
         return Err(UserError::OwnsApps { email: account.email, apps });
+    }
+    if let Some(team) = store::teams::led_alone_by(store, account.id).await?.into_iter().next() {
+        return Err(UserError::LeadsTeam { email: account.email, team: team.name });
     }
     let mut write = store.write().await?;
     store::accounts::remove(&mut write, account.id).await?;

@@ -86,20 +86,15 @@ impl Error {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorId::InvalidParams, message)
     }
 
+    /// Whether this says that what was asked for is not possible.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.body.id == ErrorId::InvalidParams
+    }
+
     /// Too many requests.
     pub(crate) fn rate_limit() -> Self {
         let message = "Your account reached the API rate limit. Please wait a few minutes before making new requests.";
         Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
-    }
-
-    /// Too much of one account's is under way at once.
-    pub(crate) fn too_many(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
-    }
-
-    /// Too much is under way at once.
-    pub(crate) fn busy(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorId::ServiceUnavailable, message)
     }
 
     /// Too many wrong passwords or codes.
@@ -111,6 +106,16 @@ impl Error {
     /// A code of the second factor is wanted, or the one that was sent is not good.
     pub(crate) fn two_factor(message: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrorId::TwoFactor, message)
+    }
+
+    /// Too much of one account's is under way at once.
+    pub(crate) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
+    }
+
+    /// Too much is under way at once.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorId::ServiceUnavailable, message)
     }
 
     /// Part of Heroku's API and not built here yet.

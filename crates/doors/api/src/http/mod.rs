@@ -14,6 +14,7 @@ pub(crate) mod head;
 pub(crate) mod list;
 pub(crate) mod panic;
 pub(crate) mod password;
+pub(crate) mod permitted;
 pub(crate) mod range;
 pub(crate) mod request_id;
 pub(crate) mod scope;

@@ -1,19 +1,23 @@
 //! `/account` and `/users`: whoever calls.
 
+use access::Caller;
+use access::action::{Browse, ListUserApps, ManageAccount, ViewAccount, ViewUser};
 use std::time::Instant;
 
+use access::Which;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use schema::{Account, RateLimit, User};
 use serde::Deserialize;
-use vocabulary::Secret;
+use store::accounts::Emails;
+use vocabulary::{AccountId, Secret};
 
-use crate::http::auth::Caller;
 use crate::http::base::Base;
 use crate::http::body::Body;
 use crate::http::client::ClientAddress;
 use crate::http::error::{Error, Result};
 use crate::http::password;
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
 use crate::resources::apps;
@@ -22,7 +26,7 @@ use crate::resources::apps;
 const LONGEST_NAME: usize = 200;
 
 /// `GET /account`
-pub(crate) async fn info(caller: Caller) -> Json<Account> {
+pub(crate) async fn info(caller: Permitted<ViewAccount>) -> Json<Account> {
     Json(shape(&caller.account))
 }
 
@@ -38,8 +42,8 @@ pub(crate) struct Update {
 
 /// `PATCH /account`. With another password, all sessions but the caller's end.
 pub(crate) async fn update(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     from: ClientAddress,
     Body(body): Body<Update>,
 ) -> Result<Json<Account>> {
@@ -71,12 +75,17 @@ pub(crate) async fn update(
     Ok(Json(shape(&account)))
 }
 
-/// `DELETE /account`, of who owns no app: sessions and tokens are worthless when this has answered.
-pub(crate) async fn delete(State(state): State<Shared>, caller: Caller) -> Result<Json<Account>> {
-    let apps = store::apps::owned_by(&state.store, caller.account.id).await?;
+/// `DELETE /account`, of who owns no app and leads no team alone: sessions and tokens are worthless when this has answered.
+pub(crate) async fn delete(caller: Permitted<ManageAccount>, State(state): State<Shared>) -> Result<Json<Account>> {
+    let mut apps = access::apps(&state.store, &caller, Which::Own).await?;
+    apps.retain(|app| app.team_id.is_none() && app.owner_id == caller.account.id);
     if !apps.is_empty() {
         let names = apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(Error::invalid(format!("You own {names}. Destroy or transfer what you own first.")));
+    }
+    if let Some(team) = store::teams::led_alone_by(&state.store, caller.account.id).await?.first() {
+        let name = &team.name;
+        return Err(Error::invalid(format!("You are the only admin of the team {name}. Leave it to somebody first.")));
     }
     let mut write = state.store.write().await?;
     store::accounts::remove(&mut write, caller.account.id).await?;
@@ -85,26 +94,23 @@ pub(crate) async fn delete(State(state): State<Shared>, caller: Caller) -> Resul
 }
 
 /// `GET /account/rate-limits`
-pub(crate) async fn rate_limits(State(state): State<Shared>, caller: Caller) -> Json<RateLimit> {
+pub(crate) async fn rate_limits(caller: Permitted<Browse>, State(state): State<Shared>) -> Json<RateLimit> {
     Json(RateLimit { remaining: state.requests.left(&caller.account.id, Instant::now()) })
 }
 
 /// `GET /users/{user}`
-pub(crate) async fn user(caller: Caller, Path(user): Path<String>) -> Result<Json<Account>> {
-    is_caller(&caller, &user)?;
-    Ok(info(caller).await)
+pub(crate) async fn user(user: Permitted<ViewUser>) -> Json<Account> {
+    Json(shape(&user.caller.account))
 }
 
 /// `GET /users/{user}/apps`
 pub(crate) async fn apps(
+    user: Permitted<ListUserApps>,
     State(state): State<Shared>,
-    caller: Caller,
-    Path(user): Path<String>,
     range: Range,
     base: Base,
 ) -> Result {
-    is_caller(&caller, &user)?;
-    apps::list(State(state), caller, range, base).await
+    apps::answer(&state, &base, &range, access::apps(&state.store, &user, Which::Own).await?).await
 }
 
 /// How others show an account.
@@ -112,11 +118,9 @@ pub(crate) fn reference(account: &store::accounts::Account) -> User {
     User { id: account.id.uuid(), email: account.email.clone() }
 }
 
-/// Nobody sees another account, not even that it exists.
-fn is_caller(caller: &Caller, user: &str) -> Result<()> {
-    let account = &caller.account;
-    let same = user == "~" || user == account.id.to_string() || user.eq_ignore_ascii_case(&account.email);
-    if same { Ok(()) } else { Err(Error::not_found("account")) }
+/// How others show an account of which the id is known; one that is gone has no email.
+pub(crate) fn user_of(emails: &Emails, id: AccountId) -> User {
+    User { id: id.uuid(), email: emails.get(&id).cloned().unwrap_or_default() }
 }
 
 /// Refuses whoever has a token and does not know the password.

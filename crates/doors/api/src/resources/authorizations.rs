@@ -1,5 +1,7 @@
 //! `/oauth/authorizations`: tokens, and what clients were allowed.
 
+use access::Caller;
+use access::action::ManageAccount;
 use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
@@ -8,10 +10,10 @@ use serde::{Deserialize, Deserializer};
 use store::authorizations::{Authorization, New, Token};
 use vocabulary::{AuthorizationId, OAuthClientId, Secret, Timestamp};
 
-use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::scope;
 use crate::http::state::{Shared, State as ApiState};
@@ -67,8 +69,8 @@ pub(crate) struct Known<'a> {
 
 /// `POST /oauth/authorizations`: a token for the caller, or, with a client, a grant for it.
 pub(crate) async fn create(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Authorization>)> {
     let scope = body.scope.unwrap_or_else(|| vec!["global".to_owned()]);
@@ -121,15 +123,15 @@ pub(crate) async fn granted(
 }
 
 /// `GET /oauth/authorizations`
-pub(crate) async fn list(State(state): State<Shared>, caller: Caller, range: Range) -> Result {
+pub(crate) async fn list(caller: Permitted<ManageAccount>, State(state): State<Shared>, range: Range) -> Result {
     let entries = of_caller(&state, &caller).await?;
     list::answer(&range, entries, SORTS, |entry| shape(entry, &caller, Known::default()))
 }
 
 /// `GET /oauth/authorizations/{authorization}`; `~` is the account's own API key.
 pub(crate) async fn info(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<schema::Authorization>> {
     let found = find(&state, &caller, &identity).await?;
@@ -138,8 +140,8 @@ pub(crate) async fn info(
 
 /// `PATCH /oauth/authorizations/{authorization}`
 pub(crate) async fn update(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
     Body(body): Body<Update>,
 ) -> Result<Json<schema::Authorization>> {
@@ -169,8 +171,8 @@ pub(crate) async fn update(
 /// `POST /oauth/authorizations/{authorization}/actions/regenerate-tokens`: new tokens that end when the old ones would
 /// have, and a client's as after a refresh; the old ones are worthless when this has answered.
 pub(crate) async fn regenerate(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<schema::Authorization>> {
     let found = find(&state, &caller, &identity).await?;
@@ -189,8 +191,8 @@ pub(crate) async fn regenerate(
 
 /// `DELETE /oauth/authorizations/{authorization}`; its tokens are worthless when this has answered.
 pub(crate) async fn delete(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<schema::Authorization>> {
     let found = find(&state, &caller, &identity).await?;

@@ -1,5 +1,7 @@
 //! `/apps/{app}/dynos`.
 
+use access::OnApp;
+use access::action::{Restart, ViewApp};
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -14,10 +16,10 @@ use vocabulary::{DynoName, DynoState, ProcessType, ReleaseId};
 
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
 use crate::resources::apps;
-use crate::resources::own_app::OwnApp;
 
 const SORTS: &[Sort<Dyno>] = &[("id", |dyno| Key::text(&dyno.id)), ("name", |dyno| Key::text(&dyno.name))];
 
@@ -25,7 +27,7 @@ const SORTS: &[Sort<Dyno>] = &[("id", |dyno| Key::text(&dyno.id)), ("name", |dyn
 type Versions = BTreeMap<ReleaseId, i64>;
 
 /// `GET /apps/{app}/dynos`
-pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range) -> Result<Response> {
+pub(crate) async fn list(own: Permitted<ViewApp>, State(state): State<Shared>, range: Range) -> Result<Response> {
     let dynos = shown(&state, &own.app).await?;
     let versions = versions(&state, &own.app).await?;
     list::answer(&range, dynos, SORTS, |dyno| shape(dyno, &own.app, &versions))
@@ -33,8 +35,8 @@ pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range)
 
 /// `GET /apps/{app}/dynos/{dyno}`, by id or name.
 pub(crate) async fn info(
+    own: Permitted<ViewApp>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<schema::Dyno>> {
     let dyno = find(&state, &own.app, &identity).await?;
@@ -42,14 +44,17 @@ pub(crate) async fn info(
 }
 
 /// `DELETE /apps/{app}/dynos`
-pub(crate) async fn restart_all(State(state): State<Shared>, own: OwnApp) -> Result<(StatusCode, Json<Value>)> {
+pub(crate) async fn restart_all(
+    own: Permitted<Restart>,
+    State(state): State<Shared>,
+) -> Result<(StatusCode, Json<Value>)> {
     restarted(&state, &own, &Which::All).await
 }
 
 /// `DELETE /apps/{app}/dynos/{dyno}`, and `POST …/actions/stop`: a stopped dyno of the formation is started anew.
 pub(crate) async fn restart(
+    own: Permitted<Restart>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Value>)> {
     let name = find(&state, &own.app, &identity).await?.name;
@@ -58,15 +63,15 @@ pub(crate) async fn restart(
 
 /// `DELETE /apps/{app}/formations/{type}`, and `POST …/actions/stop`.
 pub(crate) async fn restart_type(
+    own: Permitted<Restart>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, kind)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Value>)> {
     let kind: ProcessType = kind.parse().map_err(|_| Error::not_found("process type"))?;
     restarted(&state, &own, &Which::Type(kind)).await
 }
 
-async fn restarted(state: &ApiState, own: &OwnApp, which: &Which) -> Result<(StatusCode, Json<Value>)> {
+async fn restarted(state: &ApiState, own: &OnApp, which: &Which) -> Result<(StatusCode, Json<Value>)> {
     state.dynos.restart(&own.app, which, &own.caller.account.email).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }

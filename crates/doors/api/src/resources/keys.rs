@@ -1,5 +1,7 @@
 //! `/account/keys`: public SSH keys. They are kept and shown; git goes over HTTPS, so that none opens anything yet.
 
+use access::Caller;
+use access::action::ManageAccount;
 use axum::Json;
 use axum::extract::{Path, State};
 use base64::Engine as _;
@@ -9,10 +11,10 @@ use md5::{Digest as _, Md5};
 use serde::Deserialize;
 use store::keys::Key;
 
-use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key as SortKey, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
 
@@ -41,15 +43,15 @@ pub(crate) struct Create {
 }
 
 /// `GET /account/keys`
-pub(crate) async fn list(State(state): State<Shared>, caller: Caller, range: Range) -> Result {
+pub(crate) async fn list(caller: Permitted<ManageAccount>, State(state): State<Shared>, range: Range) -> Result {
     let keys = store::keys::list(&state.store, caller.account.id).await?;
     list::answer(&range, keys, SORTS, shape)
 }
 
 /// `POST /account/keys`
 pub(crate) async fn create(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Key>)> {
     let line = body.public_key.trim();
@@ -69,8 +71,8 @@ pub(crate) async fn create(
 
 /// `GET /account/keys/{key}`, by id or fingerprint.
 pub(crate) async fn info(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<schema::Key>> {
     Ok(Json(shape(&find(&state, &caller, &identity).await?)))
@@ -78,8 +80,8 @@ pub(crate) async fn info(
 
 /// `DELETE /account/keys/{key}`, by id or fingerprint.
 pub(crate) async fn delete(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<schema::Key>> {
     let key = find(&state, &caller, &identity).await?;

@@ -1,5 +1,7 @@
 //! `/oauth/clients`: programs that act for users with their consent.
 
+use access::Caller;
+use access::action::ManageAccount;
 use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
@@ -9,10 +11,10 @@ use store::oauth_clients::Client;
 use url::{Host, Url};
 use vocabulary::OAuthClientId;
 
-use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
 use crate::setup::new_token;
@@ -32,8 +34,8 @@ pub(crate) struct Wish {
 
 /// `POST /oauth/clients`
 pub(crate) async fn create(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Body(body): Body<Wish>,
 ) -> Result<(StatusCode, Json<OAuthClient>)> {
     let (Some(name), Some(redirect_uri)) = (body.name, body.redirect_uri) else {
@@ -51,15 +53,15 @@ pub(crate) async fn create(
 }
 
 /// `GET /oauth/clients`
-pub(crate) async fn list(State(state): State<Shared>, caller: Caller, range: Range) -> Result {
+pub(crate) async fn list(caller: Permitted<ManageAccount>, State(state): State<Shared>, range: Range) -> Result {
     let clients = store::oauth_clients::list(&state.store, caller.account.id).await?;
     list::answer(&range, clients, SORTS, shape)
 }
 
 /// `GET /oauth/clients/{client}`
 pub(crate) async fn info(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<OAuthClient>> {
     Ok(Json(shape(&own(&state, &caller, &identity).await?)))
@@ -67,8 +69,8 @@ pub(crate) async fn info(
 
 /// `PATCH /oauth/clients/{client}`
 pub(crate) async fn update(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
     Body(body): Body<Wish>,
 ) -> Result<Json<OAuthClient>> {
@@ -85,8 +87,8 @@ pub(crate) async fn update(
 /// `POST /oauth/clients/{client}/actions/rotate-credentials`: a new secret; the old one is worthless when this has
 /// answered. Tokens stay good.
 pub(crate) async fn rotate(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<OAuthClient>> {
     let mut client = own(&state, &caller, &identity).await?;
@@ -96,8 +98,8 @@ pub(crate) async fn rotate(
 
 /// `DELETE /oauth/clients/{client}`: every token it was given is worthless when this has answered.
 pub(crate) async fn delete(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<OAuthClient>> {
     let client = own(&state, &caller, &identity).await?;

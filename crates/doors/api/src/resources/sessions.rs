@@ -1,12 +1,14 @@
 //! `/oauth/sessions`: browsers that are signed in, and command lines that one of them let in.
 
+use access::Caller;
+use access::action::ManageAccount;
 use axum::Json;
 use axum::extract::{Path, State};
 use vocabulary::{SessionId, Timestamp};
 
-use crate::http::auth::Caller;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::Shared;
 use crate::resources::account;
@@ -14,7 +16,7 @@ use crate::resources::account;
 const SORTS: &[Sort<store::sessions::Session>] = &[("id", |session| Key::text(&session.id))];
 
 /// `GET /oauth/sessions`
-pub(crate) async fn list(State(state): State<Shared>, caller: Caller, range: Range) -> Result {
+pub(crate) async fn list(caller: Permitted<ManageAccount>, State(state): State<Shared>, range: Range) -> Result {
     let sessions = store::sessions::list(&state.store, caller.account.id).await?;
     list::answer(&range, sessions, SORTS, |session| shape(session, &caller))
 }
@@ -22,8 +24,8 @@ pub(crate) async fn list(State(state): State<Shared>, caller: Caller, range: Ran
 /// `DELETE /oauth/sessions/{session}`; `~` is the one the caller's token ends with. Its cookie and its tokens are
 /// worthless when this has answered.
 pub(crate) async fn delete(
+    caller: Permitted<ManageAccount>,
     State(state): State<Shared>,
-    caller: Caller,
     Path(identity): Path<String>,
 ) -> Result<Json<schema::Session>> {
     let id = match identity.as_str() {
