@@ -15,5 +15,6 @@ mod spec;
 pub use client::{Engine, Error, Git};
 pub use message::{Event, FromEngine, Refusal, Reply, Request, ToEngine, VERSION};
 pub use spec::{
-    Exit, GitService, Image, InstanceSpec, InstanceState, InstanceStatus, Kind, Limits, Packed, Started, Variant,
+    Exit, GitService, Image, InstanceSpec, InstanceState, InstanceStatus, Kind, Limits, Packed, Started, Stdio,
+    Terminal, Variant,
 };

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use vocabulary::{AppId, DynoId};
+use vocabulary::{AppId, DynoId, Timestamp};
 
 use crate::apply::{Done, Outcome};
 use crate::observe::Observed;
@@ -142,7 +142,10 @@ impl Reconciler {
         // The engine did not answer: nothing can be planned, and the next look must not wait for the timer.
         let Some(observed) = &self.observed else { return Ok((false, Some(now + config.retry))) };
         remember(&mut self.memory, &apps, observed, config.grace + KILL, now);
-        let Plan { steps, next } = plan(&World { apps: &apps, observed, memory: &self.memory, config, now });
+        let Plan { steps, next } = {
+            let today = Timestamp::now();
+            plan(&World { apps: &apps, observed, memory: &self.memory, config, now, today })
+        };
         let (records, others): (Vec<Step>, Vec<Step>) =
             steps.into_iter().partition(|step| matches!(step, Step::Create(_) | Step::Forget(_)));
         for step in others {

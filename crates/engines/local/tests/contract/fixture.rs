@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use engine::{Engine, Event, Exit, Image, InstanceSpec, Kind, Limits, Variant};
+use engine::{Engine, Event, Exit, Image, InstanceSpec, Kind, Limits, Stdio, Variant};
 use inside_contract::{Launch, Program};
 use local::git::RepositoriesConfig;
 use local::images::ImagesConfig;
@@ -275,6 +275,7 @@ pub(crate) fn spec() -> InstanceSpec {
         port: None,
         limits: Limits { memory_bytes: 128 << 20, cpu_weight: 1, processes: 64, disk_bytes: 64 << 20 },
         fds: vec![],
+        stdio: Stdio::Logged,
     }
 }
 

@@ -68,6 +68,7 @@ impl Case {
             state,
             address: None,
             restart_asked: false,
+            one_off: None,
             created_at: Timestamp::from_micros(0),
             updated_at: Timestamp::from_micros(0),
         });
@@ -92,7 +93,7 @@ impl Case {
     fn steps(&self) -> Vec<String> {
         let apps = BTreeMap::from([(self.app, self.view.clone())]);
         let (observed, memory, config) = (&self.observed, &self.memory, &self.config);
-        let plan = plan(&World { apps: &apps, observed, memory, config, now: self.now });
+        let plan = plan(&World { apps: &apps, observed, memory, config, now: self.now, today: Timestamp::from_micros(0) });
         plan.steps.iter().map(|step| self.text(step)).collect()
     }
 
