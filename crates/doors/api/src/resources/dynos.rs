@@ -25,6 +25,9 @@ use crate::resources::own_app::OwnApp;
 
 const SORTS: &[Sort<Dyno>] = &[("id", |dyno| Key::text(&dyno.id)), ("name", |dyno| Key::text(&dyno.name))];
 
+/// The size of a terminal that does not tell its own: columns, rows.
+const USUAL_SIZE: (u16, u16) = (80, 24);
+
 /// The numbers of an app's releases.
 type Versions = BTreeMap<ReleaseId, i64>;
 
@@ -65,11 +68,11 @@ pub(crate) async fn create(
     own: OwnApp,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Dyno>)> {
-    let env = env(body.env.unwrap_or_default())?;
+    let given = body.env.unwrap_or_default();
     let wish = Wish {
         command: body.command,
-        attached: body.attach.unwrap_or(false).then(|| attached(&env, body.force_no_tty)),
-        env,
+        attached: body.attach.unwrap_or(false).then(|| attached(&given, body.force_no_tty)),
+        env: env(given)?,
         size: body.size.as_ref().map(formation::size).transpose()?,
         process_type: body.kind.filter(|kind| !kind.is_empty()).map(|kind| process_type(&kind)).transpose()?,
         time_to_live: body.time_to_live,
@@ -89,9 +92,9 @@ pub(crate) async fn run_inside(
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Dyno>)> {
     let dyno = find(&state, &own.app, &identity).await?;
-    let env = env(body.env.unwrap_or_default())?;
-    let attached = attached(&env, body.force_no_tty);
-    let secret = state.dynos.run_inside(&own.app, &dyno, &body.command, &env, attached).await?;
+    let given = body.env.unwrap_or_default();
+    let attached = attached(&given, body.force_no_tty);
+    let secret = state.dynos.run_inside(&own.app, &dyno, &body.command, &env(given)?, attached).await?;
     let mut shape = shape(&dyno, &own.app, &versions(&state, &own.app).await?);
     shape.attach_url = Some(attach_url(&base, &secret));
     Ok((StatusCode::CREATED, Json(shape)))
@@ -123,7 +126,7 @@ fn env(given: BTreeMap<String, Value>) -> Result<ConfigVars> {
         if value.contains('\0') {
             return Err(Error::invalid(format!("{name} holds a zero byte.")));
         }
-        if ["COLUMNS", "LINES"].contains(&name.as_str()) && !value.parse().is_ok_and(|size: u16| size > 0) {
+        if ["COLUMNS", "LINES"].contains(&name.as_str()) && value.parse() == Ok(0_u16) {
             continue;
         }
         let name = name.parse().map_err(|error| Error::invalid(format!("{error}.")))?;
@@ -132,15 +135,18 @@ fn env(given: BTreeMap<String, Value>) -> Result<ConfigVars> {
     Ok(env)
 }
 
-/// A terminal for whoever has one: the official command tells its size if its output is a terminal, and only then.
-/// Everybody else gets plain pipes, which carry every byte as it is.
-fn attached(env: &ConfigVars, force_no_tty: Option<bool>) -> Attached {
-    let number = |wanted: &str| {
-        let found = env.iter().find(|(name, _)| name.as_str() == wanted);
-        found.and_then(|(_, value)| value.reveal().parse::<u16>().ok())
-    };
-    let terminal = number("COLUMNS").map(|columns| (columns, number("LINES").unwrap_or(24)));
-    Attached { terminal: terminal.filter(|_| !force_no_tty.unwrap_or(false)) }
+/// A terminal for whoever has one: the official command tells its size if its output is a terminal, and only then;
+/// 0 is a size it does not know. Everybody else gets plain pipes, which carry every byte as it is.
+fn attached(env: &BTreeMap<String, Value>, force_no_tty: Option<bool>) -> Attached {
+    let wants_terminal = env.contains_key("COLUMNS") && !force_no_tty.unwrap_or(false);
+    let size = |name, usual| size_of(env.get(name)).unwrap_or(usual);
+    Attached { terminal: wants_terminal.then(|| (size("COLUMNS", USUAL_SIZE.0), size("LINES", USUAL_SIZE.1))) }
+}
+
+/// A width or height as a number or a text.
+fn size_of(value: Option<&Value>) -> Option<u16> {
+    let text = value?.as_str().map_or_else(|| value.map(ToString::to_string), |text| Some(text.to_owned()));
+    text?.parse().ok().filter(|size| *size > 0)
 }
 
 fn process_type(text: &str) -> Result<ProcessType> {
