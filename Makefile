@@ -4,7 +4,7 @@ CACHE ?= $(if $(SLIPWAY_CACHE),$(SLIPWAY_CACHE),/var/cache/slipway)
 export SLIPWAY_CACHE := $(CACHE)
 INSIDE := --release --target x86_64-unknown-linux-gnu --target-dir target-static
 
-.PHONY: up down test check build inside tools bench fresh clean
+.PHONY: up down test check build inside tools bench compatibility fresh clean
 
 up: build               ## install what is missing, build, start in the background, push a first app
 	cargo xtask up
@@ -15,6 +15,7 @@ down:                   ## stop the platform and its apps
 test: check build       ## everything CI runs; needs root
 	cargo test --release --workspace --exclude e2e
 	cargo test --release --package e2e
+	xtask/first-steps
 
 check: tools            ## the quick part: format, lints, arrows
 	cargo fmt --check
@@ -23,9 +24,9 @@ check: tools            ## the quick part: format, lints, arrows
 
 build: tools inside     ## the product: target/release/slipway with its siblings
 	cargo build --release --package slipway
-	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 slipway-shim slipway-init $(CURDIR)/target/release/
-	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 buildpacks $(CURDIR)/target/release/slipway-buildpacks
-	cd target-static/x86_64-unknown-linux-gnu/release && install -m 755 static-server $(CURDIR)/target/release/slipway-static
+	cd target-static/x86_64-unknown-linux-gnu/release && install -C -m 755 slipway-shim slipway-init $(CURDIR)/target/release/
+	cd target-static/x86_64-unknown-linux-gnu/release && install -C -m 755 buildpacks $(CURDIR)/target/release/slipway-buildpacks
+	cd target-static/x86_64-unknown-linux-gnu/release && install -C -m 755 static-server $(CURDIR)/target/release/slipway-static
 
 inside: tools           ## programs that run inside any stack's libc are linked statically, in a call of their own
 	RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' cargo build $(INSIDE) --package shim --package init --package buildpacks --package static-server
@@ -36,6 +37,9 @@ tools:                  ## Debian packages that building, running and testing ne
 bench: build            ## how long a push takes, and where the time goes
 	cargo build --release --package bench
 	target/release/push-live
+
+compatibility: build    ## writes docs/compatibility/{cli,api}.md from a run of all scenarios
+	cargo test --release --package e2e --test product -- --write-compatibility
 
 fresh: tools            ## proves that a bare Debian with Rust needs nothing else than `make up`; see xtask/fresh
 	xtask/fresh

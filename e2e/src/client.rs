@@ -48,7 +48,9 @@ impl<'a> Client<'a> {
 
     /// Runs the official command.
     pub fn heroku(&self, arguments: &[&str]) -> Result<Output, Failure> {
-        run(self.command(self.platform.cli()).args(arguments))
+        let output = run(self.command(self.platform.cli()).args(arguments))?;
+        self.platform.ran(arguments, &output);
+        Ok(output)
     }
 
     /// Asks an app for a path.
@@ -132,7 +134,10 @@ impl Repository<'_> {
 
     /// Runs the official command in it, so that it finds the app by the remote.
     pub fn heroku(&self, arguments: &[&str]) -> Result<Output, Failure> {
-        run(self.client.command(self.client.platform.cli()).current_dir(&self.folder).args(arguments))
+        let platform = self.client.platform;
+        let output = run(self.client.command(platform.cli()).current_dir(&self.folder).args(arguments))?;
+        platform.ran(arguments, &output);
+        Ok(output)
     }
 
     /// Commits all changes.

@@ -3,6 +3,7 @@
 //! Knows `slipway up`, git, the official `heroku` command, plain HTTP. Knows nothing of the inside.
 
 mod client;
+mod compatibility;
 mod http;
 mod load;
 mod outside;

@@ -1,18 +1,21 @@
 //! A platform for the tests: own data folder, own port, taken down when dropped.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::compatibility::Commands;
 use crate::witness::Witness;
-use crate::{Failure, Outside};
+use crate::{Failure, Output, Outside};
 
 /// How long `slipway up` may take, stack images included.
 const START: Duration = Duration::from_mins(15);
@@ -27,6 +30,8 @@ pub struct Platform {
     witness: Witness,
     exports: Vec<(String, String)>,
     cli: PathBuf,
+    commands: Commands,
+    ran: Mutex<BTreeSet<String>>,
 }
 
 impl Platform {
@@ -38,6 +43,7 @@ impl Platform {
     /// The same, with a log filter (`slipway up --log`).
     pub fn start_logging(filter: Option<&str>) -> Result<Self, Failure> {
         let cli = crate::client::install_cli()?;
+        let commands = Commands::read(&cli)?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
         // The platform's users pass through it to their own folders.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
@@ -45,7 +51,17 @@ impl Platform {
         let outside = Outside::start(folder.path())?;
         let supervisor = up(folder.path(), address, &outside, filter)?;
         let witness = Witness::start(address)?;
-        let mut platform = Self { outside, folder, supervisor, address, witness, exports: Vec::new(), cli };
+        let mut platform = Self {
+            outside,
+            folder,
+            supervisor,
+            address,
+            witness,
+            exports: Vec::new(),
+            cli,
+            commands,
+            ran: Mutex::default(),
+        };
         platform.wait_until_up()?;
         platform.exports = platform.read_exports()?;
         Ok(platform)
@@ -69,6 +85,24 @@ impl Platform {
     /// The official command.
     pub fn cli(&self) -> &Path {
         &self.cli
+    }
+
+    /// What commands the official command has.
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
+    /// Notes that the official command was run so, if it ended well.
+    pub fn ran(&self, arguments: &[&str], output: &Output) {
+        if let (true, Some(typed)) = (output.status.success(), arguments.first()) {
+            let name = self.commands.named(typed).to_owned();
+            self.ran.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+        }
+    }
+
+    /// The commands that were run and ended well since the last call.
+    pub(crate) fn take_ran(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.ran.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The world outside.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::compatibility::Compatibility;
 use crate::{Client, Failure, Platform};
 
 /// A promise of the product, acted out.
@@ -14,7 +15,11 @@ pub struct Scenario {
     pub act: fn(&Client) -> Result<(), Failure>,
 }
 
-/// Runs the scenarios whose names contain the first argument, all without one; prints a runner's closing line.
+/// Has the pages on compatibility written anew instead of held against what was seen.
+const WRITE: &str = "--write-compatibility";
+
+/// Runs the scenarios whose names contain the first argument, all without one; prints a runner's closing line. A run of
+/// all of them holds the pages on compatibility against what it saw.
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let platform = match Platform::start() {
@@ -24,20 +29,31 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (mut passed, mut failed) = (0, Vec::new());
+    let (mut passed, mut failed, mut compatibility) = (0, Vec::new(), Compatibility::default());
     for scenario in scenarios.iter().filter(|scenario| scenario.name.contains(&filter)) {
         let begun = Instant::now();
         let outcome = Client::new(&platform).and_then(|client| (scenario.act)(&client));
         let outcome = and_the_schema(outcome, platform.witness().violations());
+        let (commands, endpoints) = (platform.take_ran(), platform.witness().take_good());
         let took = begun.elapsed().as_secs_f64();
         match outcome {
             Ok(()) => {
                 passed += 1;
+                compatibility.saw(scenario.name, commands, endpoints);
                 println!("scenario {} ... ok ({took:.1} s)", scenario.name);
             }
             Err(failure) => {
                 println!("scenario {} ... FAILED ({took:.1} s)\n{failure}\n", scenario.name);
                 failed.push(scenario.name);
+            }
+        }
+    }
+    if filter.is_empty() && failed.is_empty() {
+        match compatibility.tell(platform.commands(), std::env::args().any(|argument| argument == WRITE)) {
+            Ok(told) => println!("{told}"),
+            Err(failure) => {
+                println!("{failure}");
+                failed.push("compatibility");
             }
         }
     }

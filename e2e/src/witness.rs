@@ -49,6 +49,8 @@ struct Tally {
     checked: usize,
     /// Of endpoints that are not in the schema.
     unknown: BTreeSet<String>,
+    /// Endpoints that gave an answer as published that was no error, since they were last taken.
+    good: BTreeSet<String>,
 }
 
 impl Witness {
@@ -80,6 +82,11 @@ impl Witness {
         wrong.into_iter().collect()
     }
 
+    /// The endpoints that gave a good answer since the last call; of what [`Witness::violations`] has looked at.
+    pub(crate) fn take_good(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner).good)
+    }
+
     /// How much was checked.
     pub(crate) fn summary(&self) -> String {
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,6 +102,9 @@ impl Witness {
         let known = self.schema.check(method, path, *status, &json).map_err(|what| wrong(&what))?;
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.checked += 1;
+        if let (true, Some(endpoint)) = (*status < 400, self.schema.endpoint(method, path)) {
+            tally.good.insert(endpoint.to_owned());
+        }
         if !known {
             tally.unknown.insert(format!("{method} {}", path.split('?').next().unwrap_or_default()));
         }

@@ -54,6 +54,17 @@ impl Schema {
         self.links.iter().any(|link| link.fits(method, path))
     }
 
+    /// The endpoint a request is for, as [`Schema::endpoints`] names it.
+    #[must_use]
+    pub fn endpoint(&self, method: &str, path: &str) -> Option<&str> {
+        self.links.iter().find(|link| link.fits(method, path)).map(|link| link.name.as_str())
+    }
+
+    /// Every endpoint: `GET /apps/{app}`.
+    pub fn endpoints(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().map(|link| link.name.as_str())
+    }
+
     /// Holds an answer against the schema. `Ok(false)` if the schema has no such endpoint; an error lists what is wrong.
     pub fn check(&self, method: &str, path: &str, status: u16, body: &Value) -> Result<bool, String> {
         if status >= 400 {

@@ -8,6 +8,8 @@ pub(crate) struct Link {
     method: String,
     /// Segments; nothing stands for a parameter.
     path: Vec<Option<String>>,
+    /// Method and path with its parameters named: `GET /apps/{app}`.
+    pub(crate) name: String,
     /// What its answer looks like.
     pub(crate) target: Value,
 }
@@ -53,7 +55,18 @@ fn read(variant: &str, resource: &str, link: &Value) -> Link {
         Value::Null => own_target(resource, link["rel"].as_str()),
         target => whole(variant, target.clone()),
     };
-    Link { method: link["method"].as_str().unwrap_or_default().to_uppercase(), path: path.collect(), target }
+    let method = link["method"].as_str().unwrap_or_default().to_uppercase();
+    let named: Vec<String> = href.split('/').map(named).collect();
+    Link { name: format!("{method} {}", named.join("/")), method, path: path.collect(), target }
+}
+
+/// A segment of an address; `{(%23%2Fdefinitions%2Fapp%2Fdefinitions%2Fidentity)}` is `{app}`.
+fn named(segment: &str) -> String {
+    let parameter = segment.strip_prefix('{').and_then(|rest| rest.split("definitions%2F").nth(1));
+    match parameter.and_then(|rest| rest.split(['%', ')']).next()) {
+        Some(name) => format!("{{{name}}}"),
+        None => segment.to_owned(),
+    }
 }
 
 /// What a link without a target answers follows from its relation.
