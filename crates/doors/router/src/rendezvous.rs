@@ -88,10 +88,8 @@ pub(crate) async fn serve(connection: &mut Connection, secret: Secret) {
                     is_terminal,
                     idle: worker.timeouts.session_idle,
                 };
-                tokio::select! {
-                    () = session.run(early) => {}
-                    () = worker.closing() => {}
-                }
+                // A shutdown gives it as long as any other connection.
+                session.run(early).await;
             }
         }
         (Answer::Failed { reason }, _) => {

@@ -193,6 +193,14 @@ pub enum Event {
         /// Which.
         id: DynoId,
     },
+    /// Nobody attached to the instance's streams in time, or whoever did has gone; its processes were told to end, by
+    /// SIGTERM in the first case and SIGHUP in the second.
+    Unattached {
+        /// Which.
+        id: DynoId,
+        /// Whether somebody was there.
+        came: bool,
+    },
     /// The instance's process ended.
     Exited {
         /// Which.

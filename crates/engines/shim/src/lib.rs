@@ -12,6 +12,7 @@
 //!   Attach + one end of a socket         →
 //!   Exec + filter, launch, such an end   →
 //!   Stop, Kill                           →
+//!                                        ← Unattached     nobody reads its streams (any more)
 //!                                        ← Exited         the exit file is on disk
 //! ```
 //!
@@ -134,6 +135,11 @@ pub enum FromShim {
     Namespaces,
     /// Process 1 runs.
     Running(Process),
+    /// Nobody attached in time (`false`), or whoever did has gone (`true`); process 1 was told.
+    Unattached {
+        /// Whether somebody was there.
+        came: bool,
+    },
     /// It ended; the exit file holds the same.
     Exited(Exit),
     /// It could not be started; the text tells each cause.

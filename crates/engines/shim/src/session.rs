@@ -284,7 +284,8 @@ impl Session {
             // The end of a terminal tells its program; without one this does.
             rustix::process::pidfd_send_signal(&helper.pidfd, rustix::process::Signal::HUP).unwrap_or(());
         }
-        if self.ended { Verdict::GoOn } else { verdict }
+        // A program that has ended need not be told that its client left; that none came is worth telling.
+        if self.ended && verdict == Verdict::HangUp { Verdict::GoOn } else { verdict }
     }
 }
 

@@ -131,8 +131,14 @@ impl Shim<'_> {
         if let Some(session) = &mut self.instance.session {
             match session.work() {
                 Verdict::GoOn => {}
-                Verdict::HangUp => signal(&self.instance.pidfd, Signal::HUP),
-                Verdict::NoClient => self.stop(NO_CLIENT),
+                Verdict::HangUp => {
+                    signal(&self.instance.pidfd, Signal::HUP);
+                    self.say(&FromShim::Unattached { came: true });
+                }
+                Verdict::NoClient => {
+                    self.stop(NO_CLIENT);
+                    self.say(&FromShim::Unattached { came: false });
+                }
             }
         }
         for session in &mut self.sessions {

@@ -24,6 +24,10 @@ pub(crate) const STOPS_FIRST: &str =
 
 /// Before an attached one-off dyno starts.
 pub(crate) const AWAITING: &str = "Awaiting client";
+/// R13.
+pub(crate) const ATTACH_ERROR: &str = "Error R13 (Attach error) -> Failed to attach to process";
+/// When whoever was attached is gone.
+pub(crate) const CLIENT_CLOSED: &str = "Client connection closed. Sending SIGHUP to all processes";
 /// Before a one-off dyno is stopped at the end of its time, as Heroku says of its daily restarts.
 pub(crate) const CYCLING: &str = "Cycling";
 

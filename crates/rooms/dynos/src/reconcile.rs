@@ -90,7 +90,9 @@ impl Reconciler {
                 // An engine that is new has forgotten its time limits: whoever is to stop is told again.
                 self.memory.terminated.clear();
             }
-            Event::LoopbackOnly { id } => self.say_loopback_only(*id),
+            Event::LoopbackOnly { id } => self.say_of(*id, lines::LOOPBACK_ONLY),
+            Event::Unattached { id, came: false } => self.say_of(*id, lines::ATTACH_ERROR),
+            Event::Unattached { id, came: true } => self.say_of(*id, lines::CLIENT_CLOSED),
             _ => {}
         }
         if let Some(observed) = &mut self.observed {
@@ -98,12 +100,11 @@ impl Reconciler {
         }
     }
 
-    fn say_loopback_only(&self, id: DynoId) {
+    fn say_of(&self, id: DynoId, text: &str) {
         let instance = self.observed.as_ref().and_then(|observed| observed.get(id));
         if let Some(instance) = instance.filter(|instance| instance.is_ours()) {
             let source = loglines::Source::Heroku;
-            let line = loglines::LogLine::now(instance.app, source, &*instance.name, lines::LOOPBACK_ONLY);
-            self.dynos.logs.send(line);
+            self.dynos.logs.send(loglines::LogLine::now(instance.app, source, &*instance.name, text));
         }
     }
 

@@ -346,9 +346,11 @@ fn link_stack(folder: &Path) {
         for name in ["app", "bin", "dev", "etc", "home", "proc", "run", "sys", "tmp", "usr/bin", "var/tmp", "lib64"] {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
-        for name in
-            ["bash", "cat", "id", "ls", "mkdir", "perl", "sleep", "dd", "head", "rm", "true", "env", "mv", "touch"]
-        {
+        let programs = [
+            "bash", "cat", "dd", "env", "head", "id", "ls", "mkdir", "mv", "perl", "rm", "sleep", "stty", "touch", "tr",
+            "true", "tty",
+        ];
+        for name in programs {
             copy_program(&Path::new("/usr/bin").join(name), &root);
         }
         std::fs::copy("/usr/bin/bash", root.join("bin/bash")).unwrap();
