@@ -140,6 +140,13 @@ impl Repository<'_> {
         Ok(output)
     }
 
+    /// The official command in it, to be started by whoever asks.
+    pub fn command(&self) -> Command {
+        let mut command = self.client.command(self.client.platform.cli());
+        command.current_dir(&self.folder);
+        command
+    }
+
     /// Commits all changes.
     pub fn commit(&self, message: &str) -> Result<(), Failure> {
         self.git(&["add", "--all"])?.good()?;

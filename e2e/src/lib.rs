@@ -10,6 +10,7 @@ mod outside;
 mod platform;
 mod run;
 mod scenario;
+mod terminal;
 mod witness;
 
 pub use client::{Client, Repository};
@@ -19,6 +20,7 @@ pub use outside::Outside;
 pub use platform::Platform;
 pub use run::{Output, run};
 pub use scenario::{Scenario, main};
+pub use terminal::Terminal;
 pub use witness::Witness;
 
 /// What a scenario says when something does not hold.

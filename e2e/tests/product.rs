@@ -5,10 +5,11 @@ mod product {
     pub mod commands;
     pub mod deploys;
     pub mod isolation;
+    pub mod run;
     pub mod traffic;
 }
 
-use product::{bad_input, commands, deploys, isolation, traffic};
+use product::{bad_input, commands, deploys, isolation, run, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -35,6 +36,12 @@ fn main() -> std::process::ExitCode {
         deploys::an_app_that_never_listens_leaves_the_old_release,
         deploys::another_branch_is_not_built,
         deploys::a_clone_has_what_was_pushed,
+        run::a_command_runs_in_a_terminal,
+        run::a_command_tells_how_it_ended,
+        run::pipes_carry_everything,
+        run::a_detached_dyno_is_seen_and_stopped,
+        run::a_session_outlives_control,
+        run::a_program_runs_inside_a_dyno,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         isolation::a_dyno_finds_nothing,
