@@ -22,7 +22,7 @@ pub fn a_command_runs_in_a_terminal(client: &Client) -> Result<(), Failure> {
     let mut shell = type_at(&repository, "run bash")?;
     shell.wait_for("$ ")?;
     shell.enter("echo $((6 * 7)) > answer; cat answer\r")?;
-    shell.wait_for("\n42")?;
+    shell.wait_for("42\r")?;
     shell.enter("exit\r")?;
     shell.end()?.good()?;
     editor(&repository)?;
