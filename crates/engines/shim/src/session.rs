@@ -183,12 +183,10 @@ impl Session {
 
     fn reap(&mut self) {
         let Some(helper) = &self.helper else { return };
-        match rustix::process::waitpid(Some(helper.pid), WaitOptions::NOHANG) {
-            Ok(None) => {}
-            Ok(Some(_)) | Err(_) => {
-                self.helper = None;
-                self.program_ended();
-            }
+        let runs = matches!(rustix::process::waitpid(Some(helper.pid), WaitOptions::NOHANG), Ok(None));
+        if !runs {
+            self.helper = None;
+            self.program_ended();
         }
     }
 
