@@ -54,6 +54,16 @@ CREATE TABLE buildpack_installations (
     PRIMARY KEY (app_id, ordinal)
 );
 
+CREATE TABLE domains (
+    id TEXT PRIMARY KEY NOT NULL,
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    hostname TEXT NOT NULL UNIQUE,       -- lower case, A-labels; *.example.com
+    target TEXT NOT NULL,                -- first label of the name a DNS record is to point at
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+CREATE INDEX domains_by_app ON domains (app_id);
+
 CREATE TABLE layers (
     digest TEXT PRIMARY KEY NOT NULL,    -- of the normalised tar
     blob TEXT NOT NULL,                  -- of the tar.zst

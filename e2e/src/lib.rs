@@ -5,6 +5,7 @@
 mod client;
 mod compatibility;
 mod http;
+mod leftovers;
 mod load;
 mod outside;
 mod platform;
@@ -15,10 +16,11 @@ mod witness;
 
 pub use client::{Client, Repository};
 pub use http::{Connection, Response, request};
+pub use leftovers::leftovers;
 pub use load::{Load, Report};
 pub use outside::Outside;
 pub use platform::Platform;
-pub use run::{Output, run};
+pub use run::{Output, run, until};
 pub use scenario::{Scenario, main};
 pub use terminal::Terminal;
 pub use witness::Witness;

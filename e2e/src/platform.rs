@@ -32,6 +32,8 @@ pub struct Platform {
     cli: PathBuf,
     commands: Commands,
     ran: Mutex<BTreeSet<String>>,
+    /// Whether it was taken down already.
+    ended: bool,
 }
 
 impl Platform {
@@ -61,6 +63,7 @@ impl Platform {
             cli,
             commands,
             ran: Mutex::default(),
+            ended: false,
         };
         platform.wait_until_up()?;
         platform.exports = platform.read_exports()?;
@@ -156,6 +159,31 @@ impl Platform {
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
 
+    /// The install's id, which names everything of it outside the data folder.
+    pub fn install(&self) -> io::Result<String> {
+        Ok(fs::read_to_string(self.data().join("install"))?.trim().to_owned())
+    }
+
+    /// `slipway down` for this platform, to be run or to be cut off.
+    pub fn down(&self) -> Result<Command, Failure> {
+        slipway("down", self.folder.path(), self.address)
+    }
+
+    /// Takes the platform down; a failure if that fails or anything of it is left on the machine.
+    pub fn end(mut self) -> Result<(), Failure> {
+        let install = self.install()?;
+        self.take_down(&install)
+    }
+
+    /// The same for an install whose data folder may be gone.
+    pub fn take_down(&mut self, install: &str) -> Result<(), Failure> {
+        self.ended = true;
+        crate::run(&mut self.down()?)?.good()?;
+        self.supervisor.wait()?;
+        let left = crate::leftovers(install, &self.data())?;
+        if left.is_empty() { Ok(()) } else { Err(format!("after slipway down there is still\n{}", left.join("\n")).into()) }
+    }
+
     fn wait_until_up(&mut self) -> Result<(), Failure> {
         let log = self.folder.path().join("slipway.log");
         let begun = Instant::now();
@@ -186,7 +214,10 @@ impl Platform {
 
 impl Drop for Platform {
     fn drop(&mut self) {
-        let down = slipway("down", self.folder.path(), self.address).and_then(|mut down| crate::run(&mut down));
+        if self.ended {
+            return;
+        }
+        let down = self.down().and_then(|mut down| crate::run(&mut down));
         match down.and_then(crate::Output::good) {
             Ok(_) => {}
             Err(failure) => println!("slipway down: {failure}"),

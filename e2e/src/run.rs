@@ -64,6 +64,18 @@ pub fn run(command: &mut Command) -> Result<Output, Failure> {
     Ok(Output { status, stdout: text(out), stderr: text(err) })
 }
 
+/// Waits until a condition holds, for at most 30 s; `what` tells what did not happen.
+pub fn until(what: &str, holds: impl Fn() -> Result<bool, Failure>) -> Result<(), Failure> {
+    let begun = Instant::now();
+    while !holds()? {
+        if begun.elapsed() > Duration::from_secs(30) {
+            return Err(format!("not within 30 s: {what}").into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

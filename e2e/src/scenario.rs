@@ -62,8 +62,11 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
         println!("failed: {}", failed.join(", "));
     }
     println!("{}", platform.witness().summary());
+    if let Err(failure) = platform.end() {
+        println!("taking the platform down ... FAILED\n{failure}\n");
+        failed.push("taking the platform down");
+    }
     println!("{passed} passed, {} failed", failed.len());
-    drop(platform);
     if failed.is_empty() && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -4,12 +4,13 @@ mod product {
     pub mod bad_input;
     pub mod commands;
     pub mod deploys;
+    pub mod everyday;
     pub mod isolation;
     pub mod run;
     pub mod traffic;
 }
 
-use product::{bad_input, commands, deploys, isolation, run, traffic};
+use product::{bad_input, commands, deploys, everyday, isolation, run, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -42,6 +43,8 @@ fn main() -> std::process::ExitCode {
         run::a_detached_dyno_is_seen_and_stopped,
         run::a_session_outlives_control,
         run::a_program_runs_inside_a_dyno,
+        everyday::custom_domains_lead_to_the_app,
+        everyday::what_there_is_is_listed,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         isolation::a_dyno_finds_nothing,

@@ -5,7 +5,7 @@
 //! DATA/keys/        seal.key, ca.key, admin.json (0700, user slipway)
 //! DATA/public/      ca.pem, bundle.pem: what users need to trust us
 //! DATA/slipway.db   the store
-//! DATA/blobs/ outputs/ logs/          owned by control
+//! DATA/blobs/ outputs/ logs/ pushes/  owned by control
 //! DATA/bin/         copies of our programs, for users that cannot pass to where they lie
 //! DATA/git/ hooks/ images/ stacks/ dynos/ disks/ programs/   owned by engine
 //! /run/slipway-ID/  engine.sock, control.sock, routes.sock, rendezvous.sock; settings.json, router.json, supervisor.pid, lock, slot

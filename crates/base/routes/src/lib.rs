@@ -21,4 +21,4 @@ mod table;
 pub use departures::{Departure, Departures, Routed};
 pub use file::{load, save};
 pub use message::{FromRouter, InFlight, ToRouter, VERSION};
-pub use table::{AppRoute, Invalid, Leaf, Table, Target, Web};
+pub use table::{AppRoute, Invalid, Leaf, Table, Target, Web, names};

@@ -1,5 +1,6 @@
 //! What a router knows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
@@ -16,7 +17,8 @@ pub struct Table {
     pub platform: Vec<String>,
     /// The domain under which apps are `APP.DOMAIN`; an unknown name under it is told apart from an unknown host.
     pub domain: String,
-    /// Lower-case host, without port, to the index of its app in `apps`.
+    /// Lower-case host, without port, to the index of its app in `apps`; `*.` and a suffix stands for every name below
+    /// the suffix that has no entry nearer to it.
     pub hosts: BTreeMap<String, usize>,
     /// The apps.
     pub apps: Vec<AppRoute>,
@@ -104,7 +106,7 @@ impl Table {
     /// The app behind a lower-case host without port.
     #[must_use]
     pub fn app(&self, host: &str) -> Option<&AppRoute> {
-        self.hosts.get(host).and_then(|index| self.apps.get(*index))
+        names(host).find_map(|name| self.hosts.get(&*name)).and_then(|index| self.apps.get(*index))
     }
 
     /// Checks everything that can be checked without a cryptographic library; `served` is the version in use.
@@ -125,6 +127,12 @@ impl Table {
             None => Ok(()),
         }
     }
+}
+
+/// The entries that may stand for a host, nearest first: `a.b.c`, `*.b.c`, `*.c`.
+pub fn names(host: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let suffixes = host.match_indices('.').map(|(dot, _)| Cow::Owned(format!("*{}", &host[dot..])));
+    std::iter::once(Cow::Borrowed(host)).chain(suffixes)
 }
 
 #[cfg(test)]

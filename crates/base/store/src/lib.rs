@@ -21,6 +21,7 @@ pub mod apps;
 pub mod authorizations;
 pub mod buildpacks;
 pub mod builds;
+pub mod domains;
 pub mod dynos;
 pub mod facts;
 pub mod formation;
@@ -63,6 +64,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the disk had no room for it (`SQLITE_FULL`).
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let database = error.as_database_error();
+        database.is_some_and(|database| database.code().as_deref() == Some("13"))
+    }
+
     /// Tells a broken uniqueness apart from other failures of a statement.
     fn taken(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |error| match error.as_database_error() {

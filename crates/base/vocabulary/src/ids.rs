@@ -74,6 +74,8 @@ ids! {
     BuildId,
     /// One entry of an app's ordered list of buildpacks.
     BuildpackInstallationId,
+    /// A custom domain.
+    DomainId,
     /// One run of one dyno: a restart makes a new id under the same name. The engine's instances carry it.
     DynoId,
     /// One process type of an app with its quantity and size.

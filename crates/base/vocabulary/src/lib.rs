@@ -4,8 +4,10 @@
 //! needs the time passes a [`Timestamp`] in. A value of one of these types is valid because it exists; parsing
 //! happens once, at a door, through `FromStr`.
 
+mod basic;
 mod digest;
 mod dyno_size;
+mod hostname;
 mod ids;
 mod names;
 mod procfile;
@@ -14,11 +16,13 @@ mod stack;
 mod states;
 mod timestamp;
 
+pub use basic::basic_credentials;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
+pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
-    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DynoId, FormationId, InvalidId, ReleaseId,
-    SlugId,
+    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DomainId, DynoId, FormationId, InvalidId,
+    ReleaseId, SlugId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,

@@ -99,6 +99,23 @@ async fn a_source_is_uploaded_and_built_and_its_output_read() {
 }
 
 #[tokio::test]
+async fn an_account_uploads_only_so_much_at_a_time() {
+    let api = Api::start().await;
+    let source = api.owner(Method::POST, "/sources", Value::Null).await.json;
+    let put = path(&source["source_blob"]["put_url"]);
+    let upload = |body: axum::body::Body| api.send_raw(request(Method::PUT, &put, None).body(body).unwrap());
+    let endless = || futures_util::stream::pending::<Result<&'static [u8], std::io::Error>>();
+    let stalled = futures_util::future::join_all((0..8).map(|_| upload(axum::body::Body::from_stream(endless()))));
+    let refused = tokio::select! {
+        biased;
+        _ = stalled => panic!("an upload without an end ended"),
+        refused = upload("an archive".into()) => refused,
+    };
+    assert_eq!((refused.status, refused.id()), (StatusCode::TOO_MANY_REQUESTS, "rate_limit"));
+    assert_eq!(upload("an archive".into()).await.status, StatusCode::OK, "the places are free again");
+}
+
+#[tokio::test]
 async fn a_log_is_read_as_text_and_as_events() {
     let api = Api::start().await;
     let app = api.app("sushi").await["id"].as_str().unwrap().parse().unwrap();
@@ -154,4 +171,32 @@ async fn the_catalogue_is_the_same_at_every_reading() {
         let id = one["id"].as_str().unwrap();
         assert_eq!(api.get(&format!("{path}/{id}")).await.json, one);
     }
+}
+
+#[tokio::test]
+async fn custom_domains_are_added_and_removed() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let add = |name: &'static str| {
+        api.owner(Method::POST, "/apps/sushi/domains", json!({"hostname": name, "sni_endpoint": null}))
+    };
+    let made = add("Bücher.example.").await;
+    assert_eq!((made.status, &made.json["hostname"]), (StatusCode::CREATED, &json!("xn--bcher-kva.example")));
+    assert_eq!((&made.json["kind"], &made.json["status"]), (&json!("custom"), &json!("succeeded")));
+    assert!(made.json["cname"].as_str().unwrap().ends_with(".apps.example"));
+    assert_eq!(add("*.shop.example").await.status, StatusCode::CREATED);
+    for bad in
+        ["shop", "127.0.0.1", "http://shop.example", "maki.apps.example", "apps.example", "xn--bcher-kva.example"]
+    {
+        let refused = add(bad).await;
+        assert_eq!((refused.status, refused.id()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"), "{bad}");
+    }
+    let found = api.get("/apps/sushi/domains/b%C3%BCcher.example").await;
+    assert_eq!(found.json["id"], made.json["id"]);
+    assert_eq!(api.get("/apps/sushi/domains").await.json.as_array().unwrap().len(), 3);
+    let own = api.owner(Method::DELETE, "/apps/sushi/domains/sushi.apps.example", Value::Null).await;
+    assert_eq!(own.status, StatusCode::FORBIDDEN);
+    let gone = api.owner(Method::DELETE, "/apps/sushi/domains/*.shop.example", Value::Null).await;
+    assert_eq!((gone.status, &gone.json["hostname"]), (StatusCode::OK, &json!("*.shop.example")));
+    assert_eq!(api.get("/apps/sushi/domains/*.shop.example").await.status, StatusCode::NOT_FOUND);
 }

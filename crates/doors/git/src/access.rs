@@ -4,13 +4,11 @@
 //! with one, a repository that is not there and one that is somebody else's answer the same.
 
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use store::accounts::Account;
 use store::apps::App;
-use vocabulary::{AppName, Secret};
+use vocabulary::{AppName, Secret, basic_credentials};
 
 use crate::Git;
 
@@ -80,18 +78,15 @@ fn covers(scope: &[String], wish: Wish) -> bool {
 }
 
 fn password(headers: &HeaderMap) -> Option<Secret> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (_, password) = decoded.split_once(':')?;
-    (!password.is_empty()).then(|| Secret::new(password))
+    let (_, password) = basic_credentials(headers.get(AUTHORIZATION)?.to_str().ok()?)?;
+    (!password.reveal().is_empty()).then_some(password)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn headers(value: &str) -> HeaderMap {

@@ -7,6 +7,8 @@ use flate2::write::GzDecoder;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use crate::pushes::{Arriving, Kept};
+
 /// How much zipped input is unzipped at a time: 4 KiB become 4 MiB at the very worst.
 const SLICE: usize = 4 * 1024;
 
@@ -23,14 +25,16 @@ pub(crate) enum Error {
     Git(#[source] io::Error),
 }
 
-/// Copies a body to git, at most `limit` bytes before and after unzipping.
+/// Copies a body to git, at most `limit` bytes before and after unzipping, and beside it to a file, if one is given.
+/// What cannot be kept is copied all the same.
 pub(crate) async fn copy(
     body: Body,
     zipped: bool,
     limit: u64,
     git: &mut (impl AsyncWrite + Unpin),
-) -> Result<(), Error> {
-    let mut body = body;
+    keep: Option<Arriving>,
+) -> Result<Option<Kept>, Error> {
+    let (mut body, mut keep) = (body, Beside(keep));
     let mut unzip = zipped.then(|| GzDecoder::new(Vec::new()));
     let (mut received, mut given) = (0, 0);
     while let Some(frame) = body.frame().await {
@@ -47,15 +51,36 @@ pub(crate) async fn copy(
             };
             given += plain.len() as u64;
             within(given, limit)?;
+            // Before git has it: once git's hook speaks, all that it was given is kept.
+            keep.write(&plain);
             git.write_all(&plain).await.map_err(Error::Git)?;
         }
     }
     if let Some(unzip) = unzip {
         let rest = unzip.finish().map_err(Error::Encoding)?;
         within(given + rest.len() as u64, limit)?;
+        keep.write(&rest);
         git.write_all(&rest).await.map_err(Error::Git)?;
     }
-    git.flush().await.map_err(Error::Git)
+    git.flush().await.map_err(Error::Git)?;
+    Ok(keep.finish())
+}
+
+/// A file that gets the same bytes for as long as it can be written.
+struct Beside(Option<Arriving>);
+
+impl Beside {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(Err(error)) = self.0.as_mut().map(|keep| keep.write(bytes)) {
+            tracing::warn!(%error, "could not keep a push; its branch will not move if it is cut off");
+            self.0 = None;
+        }
+    }
+
+    fn finish(self) -> Option<Kept> {
+        let finished = self.0.map(Arriving::finish)?;
+        finished.inspect_err(|error| tracing::warn!(%error, "could not keep a push")).ok()
+    }
 }
 
 fn within(bytes: u64, limit: u64) -> Result<(), Error> {
@@ -76,7 +101,7 @@ mod tests {
     async fn plain_and_zipped_bodies_arrive_as_they_were() {
         for (body, zipped) in [(b"0032want".to_vec(), false), (gzip(b"0032want"), true)] {
             let mut git = Vec::new();
-            copy(Body::from(body), zipped, 100, &mut git).await.unwrap();
+            copy(Body::from(body), zipped, 100, &mut git, None).await.unwrap();
             assert_eq!(git, b"0032want");
         }
     }
@@ -84,14 +109,14 @@ mod tests {
     #[tokio::test]
     async fn a_bomb_a_flood_and_a_lie_are_refused() {
         let bomb = gzip(&vec![0; 10_000_000]);
-        let error = copy(Body::from(bomb), true, 1_000_000, &mut Vec::new()).await.unwrap_err();
+        let error = copy(Body::from(bomb), true, 1_000_000, &mut Vec::new(), None).await.unwrap_err();
         assert!(matches!(error, Error::TooLarge(_)));
-        let error = copy(Body::from(vec![0; 101]), false, 100, &mut Vec::new()).await.unwrap_err();
+        let error = copy(Body::from(vec![0; 101]), false, 100, &mut Vec::new(), None).await.unwrap_err();
         assert!(matches!(error, Error::TooLarge(_)));
-        let error = copy(Body::from("plain"), true, 100, &mut Vec::new()).await.unwrap_err();
+        let error = copy(Body::from("plain"), true, 100, &mut Vec::new(), None).await.unwrap_err();
         assert!(matches!(error, Error::Encoding(_)));
         let mut cut = gzip(b"0032want");
         cut.truncate(12);
-        assert!(copy(Body::from(cut), true, 100, &mut Vec::new()).await.is_err());
+        assert!(copy(Body::from(cut), true, 100, &mut Vec::new(), None).await.is_err());
     }
 }

@@ -10,8 +10,9 @@ use futures_util::stream;
 use rustix::pipe::PipeFlags;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
-use tokio::sync::OwnedSemaphorePermit;
-use vocabulary::AppId;
+use tokio::sync::oneshot;
+use vocabulary::{AccountId, AppId};
+use work::Place;
 
 use crate::Git;
 
@@ -26,6 +27,8 @@ pub(crate) struct Child {
     pub(crate) stdout: Receiver,
     /// For a push: what the hook writes and what it reads.
     pub(crate) hook: Option<(Receiver, Sender)>,
+    /// Its exit status; nothing if it could not be run to its end.
+    pub(crate) ended: oneshot::Receiver<i32>,
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -39,7 +42,7 @@ impl Git {
         app: AppId,
         service: GitService,
         protocol: Option<String>,
-        permit: OwnedSemaphorePermit,
+        place: Place<AccountId>,
     ) -> io::Result<Child> {
         let (stdin, stdin_in) = pipe()?;
         let (stdout, stdout_in) = pipe()?;
@@ -53,17 +56,23 @@ impl Git {
             hook = Some((Receiver::from_owned_fd(from_hook)?, Sender::from_owned_fd(to_hook)?));
         }
         let complaint = Receiver::from_owned_fd(stderr)?;
+        let (tell, ended) = oneshot::channel();
         let engine = self.engine.clone();
         self.tasks.spawn(async move {
             let (status, complaint) = tokio::join!(engine.git(app, service, protocol, fds), read_some(complaint));
             match status {
-                Ok(0) => {}
-                Ok(status) => tracing::info!(%app, ?service, status, complaint, "git ended badly"),
+                Ok(status) => {
+                    if status != 0 {
+                        tracing::info!(%app, ?service, status, complaint, "git ended badly");
+                    }
+                    // Only a push is waited for.
+                    tell.send(status).unwrap_or_default();
+                }
                 Err(error) => tracing::warn!(%app, ?service, %error, complaint, "git could not be run to its end"),
             }
-            drop(permit);
+            drop(place);
         });
-        Ok(Child { stdin: Sender::from_owned_fd(stdin_in)?, stdout: Receiver::from_owned_fd(stdout)?, hook })
+        Ok(Child { stdin: Sender::from_owned_fd(stdin_in)?, stdout: Receiver::from_owned_fd(stdout)?, hook, ended })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Control's side of a push: the plan, the source, the build, the verdict.
 
 use std::io;
+use std::time::Duration;
 
 use blobs::{Blobs, Draft, Outputs};
 use builds::Builds;
@@ -8,10 +9,15 @@ use store::accounts::Account;
 use store::apps::App;
 use store::builds::Build;
 use tokio::net::unix::pipe::{Receiver, Sender};
-use vocabulary::{BuildStatus, Digest};
+use tokio::sync::oneshot;
+use vocabulary::{BuildId, BuildStatus, Digest};
 
 use crate::frame::{self, Archive, Archived, Kind, PIECE, Updates};
 use crate::plan::{Plan, plan};
+use crate::pushes::{Kept, Pushes};
+
+/// How long the end of a body may take behind its last byte.
+const BODY_END: Duration = Duration::from_secs(10);
 
 /// What a push needs of the platform.
 #[derive(Debug, Clone)]
@@ -21,6 +27,18 @@ pub(crate) struct Deploys {
     pub(crate) outputs: Outputs,
     /// The most bytes of files in a source.
     pub(crate) source_limit_bytes: u64,
+    pub(crate) pushes: Pushes,
+}
+
+/// One push.
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) app: App,
+    pub(crate) account: Account,
+    /// What the client sent, once all of it arrived.
+    pub(crate) body: Option<oneshot::Receiver<Kept>>,
+    /// The build it began.
+    pub(crate) build: Option<BuildId>,
 }
 
 /// Why a push was not answered to its end.
@@ -44,18 +62,12 @@ struct Source {
 
 impl Deploys {
     /// Speaks with the hook of one push until the verdict is given. The build goes on if the hook does not.
-    pub(crate) async fn answer(
-        &self,
-        app: &App,
-        account: &Account,
-        from: &mut Receiver,
-        to: &mut Sender,
-    ) -> Result<(), Error> {
+    pub(crate) async fn answer(&self, push: &mut Push, from: &mut Receiver, to: &mut Sender) -> Result<(), Error> {
         let Updates(updates) = match frame::receive(from).await? {
             (Kind::Updates, body) => serde_json::from_slice(&body)?,
             _ => return Err(nonsense().into()),
         };
-        tracing::debug!(target: "timing", step = "hook speaks", app.name = %app.name);
+        tracing::debug!(target: "timing", step = "hook speaks", app.name = %push.app.name);
         let taken = match plan(&updates) {
             Plan::Take(text) => {
                 print(to, text.as_bytes()).await?;
@@ -65,16 +77,15 @@ impl Deploys {
                 print(to, text.as_bytes()).await?;
                 false
             }
-            Plan::Deploy(commit) => self.deploy(app, account, &commit, from, to).await?,
+            Plan::Deploy(commit) => self.deploy(push, &commit, from, to).await?,
         };
-        tracing::debug!(target: "timing", step = "verdict", app.name = %app.name);
+        tracing::debug!(target: "timing", step = "verdict", app.name = %push.app.name);
         Ok(frame::send(to, Kind::Verdict, &[u8::from(taken)]).await?)
     }
 
     async fn deploy(
         &self,
-        app: &App,
-        account: &Account,
+        push: &mut Push,
         commit: &str,
         from: &mut Receiver,
         to: &mut Sender,
@@ -88,7 +99,7 @@ impl Deploys {
                 return Ok(false);
             }
         };
-        tracing::debug!(target: "timing", step = "source kept", app.name = %app.name);
+        tracing::debug!(target: "timing", step = "source kept", app.name = %push.app.name);
         print(to, b"Compressing source files... done.\nBuilding source:\n\n").await?;
         for path in &source.archived.submodules {
             let text = format!(
@@ -96,8 +107,20 @@ impl Deploys {
             );
             print(to, text.as_bytes()).await?;
         }
-        let build = self.build(app, account, commit, &source).await?;
-        self.follow(app, &build, to).await
+        let build = self.build(&push.app, &push.account, commit, &source).await?;
+        push.build = Some(build.id);
+        self.keep(push, build.id).await;
+        self.follow(&push.app, &build, to).await
+    }
+
+    /// Keeps what the client sent until the build has ended: should the push be cut off, its branch moves all the same.
+    async fn keep(&self, push: &mut Push, build: BuildId) {
+        // Git's hook speaks when git has read the whole pack, so that only the body's end is still to come.
+        let Some(body) = push.body.take() else { return };
+        let Ok(Ok(body)) = tokio::time::timeout(BODY_END, body).await else { return };
+        if let Err(error) = self.pushes.keep(&body, build) {
+            tracing::warn!(%error, %build, "could not keep a push; its branch will not move if it is cut off");
+        }
     }
 
     /// Receives the tree into a blob; the inner error is what to tell the pusher.

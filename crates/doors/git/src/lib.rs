@@ -3,7 +3,8 @@
 //! Knows git's smart protocol as far as HTTP carries it, who may use which repository, and the pre-receive hook
 //! ([`frame`](mod@frame) draws what it and control say to each other). Knows no pack: git itself runs as a child of
 //! the engine, as a user of its own, and this process only moves bytes between it and the client. It decides nothing
-//! about a build: the job does, and a client that goes away leaves it running.
+//! about a build: the job does, and a client that goes away leaves it running. A push's branch follows its build's
+//! outcome, also when the push itself was cut off ([`pushes`]).
 
 mod access;
 mod body;
@@ -12,10 +13,12 @@ mod deploy;
 mod frame;
 mod hook;
 mod plan;
+mod pushes;
 mod service;
 mod tree;
 
-use std::sync::Arc;
+use std::io;
+use std::path::Path;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -23,8 +26,8 @@ use blobs::{Blobs, Outputs};
 use builds::Builds;
 use engine::Engine;
 use store::Store;
-use tokio::sync::Semaphore;
-use work::Tasks;
+use vocabulary::AccountId;
+use work::{Places, Tasks};
 
 pub use hook::pre_receive_main;
 
@@ -37,11 +40,13 @@ pub struct Config {
     pub source_limit_bytes: u64,
     /// How many git children may run at a time; more are answered with 503. 32.
     pub children: usize,
+    /// How many of them may be one account's; more are answered with 429. 16.
+    pub children_of_account: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { body_limit_bytes: 1 << 30, source_limit_bytes: 1 << 30, children: 32 }
+        Self { body_limit_bytes: 1 << 30, source_limit_bytes: 1 << 30, children: 32, children_of_account: 16 }
     }
 }
 
@@ -52,23 +57,36 @@ pub struct Git {
     engine: Engine,
     deploys: deploy::Deploys,
     body_limit_bytes: u64,
-    children: Arc<Semaphore>,
+    places: Places<AccountId>,
+    pushes: pushes::Pushes,
     tasks: Tasks,
 }
 
 impl Git {
-    /// The door with everything it works on.
-    #[must_use]
-    pub fn new(store: Store, engine: Engine, builds: Builds, blobs: Blobs, outputs: Outputs, config: &Config) -> Self {
+    /// The door with everything it works on, and the folder in which it keeps pushes while they are built. What an
+    /// earlier process left there is settled beside the caller, in its tokio runtime.
+    pub fn new(
+        store: Store,
+        engine: Engine,
+        builds: Builds,
+        blobs: Blobs,
+        outputs: Outputs,
+        pushes: &Path,
+        config: &Config,
+    ) -> io::Result<Self> {
         let source_limit_bytes = config.source_limit_bytes;
-        Self {
+        let pushes = pushes::Pushes::open(pushes)?;
+        let git = Self {
             store,
             engine,
-            deploys: deploy::Deploys { builds, blobs, outputs, source_limit_bytes },
+            deploys: deploy::Deploys { builds, blobs, outputs, source_limit_bytes, pushes: pushes.clone() },
             body_limit_bytes: config.body_limit_bytes,
-            children: Arc::new(Semaphore::new(config.children)),
+            places: Places::new(config.children, config.children_of_account),
+            pushes,
             tasks: Tasks::default(),
-        }
+        };
+        git.settle_all()?;
+        Ok(git)
     }
 }
 

@@ -1,7 +1,5 @@
 //! The three requests of git's smart protocol (git's documentation, "gitprotocol-http").
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -10,12 +8,16 @@ use engine::GitService;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPIRES, PRAGMA};
 use http::{HeaderMap, Request, StatusCode};
 use serde::Deserialize;
-use store::accounts::Account;
-use store::apps::App;
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::oneshot;
+
+use work::Full;
 
 use crate::access::{Denied, Wish};
 use crate::body::copy;
-use crate::{Git, child};
+use crate::child::{self, Child};
+use crate::deploy::Push;
+use crate::Git;
 
 /// The longest `Git-Protocol` header that is passed on.
 const PROTOCOL: usize = 64;
@@ -29,12 +31,23 @@ pub(crate) enum Error {
     Dumb,
     #[error("The request is not one of git's.")]
     MediaType,
-    #[error("Too many git requests are under way. Try again.")]
+    #[error("Too many of your git requests are under way: {0} at a time. Wait for one of them to end, and try again.")]
+    TooMany(usize),
+    #[error("The platform has too many git requests under way. Try again.")]
     Busy,
     #[error("The platform could not run git. Try again.")]
     Child(#[from] std::io::Error),
     #[error("The platform could not reach the repository. Try again.")]
     Engine(#[from] engine::Error),
+}
+
+impl From<Full> for Error {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Own(limit) => Self::TooMany(limit),
+            Full::All => Self::Busy,
+        }
+    }
 }
 
 impl IntoResponse for Error {
@@ -43,6 +56,7 @@ impl IntoResponse for Error {
             Self::Denied(denied) => return denied.into_response(),
             Self::Dumb => StatusCode::FORBIDDEN,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Child(_) | Self::Engine(_) => {
                 tracing::error!(error = ?self, "could not serve a git request");
@@ -70,13 +84,13 @@ pub(crate) async fn advertise(
         Some(name @ "git-receive-pack") => (Wish::Push, GitService::AdvertiseReceive, name),
         _ => return Err(Error::Dumb),
     };
-    let (app, _) = git.allowed(&headers, &repository, wish).await?;
+    let (app, account) = git.allowed(&headers, &repository, wish).await?;
     let protocol = protocol(&headers);
     let start = announcement(name, protocol.as_deref());
-    let permit = Arc::clone(&git.children).try_acquire_owned().map_err(|_| Error::Busy)?;
+    let place = git.places.take(&account.id)?;
     git.engine.create_repository(app.id).await?;
     tracing::debug!(target: "timing", step = "references asked", app.name = %app.name);
-    let child = git.child(app.id, service, protocol, permit)?;
+    let child = git.child(app.id, service, protocol, place)?;
     drop(child.stdin);
     Ok(answered(&format!("application/x-{name}-advertisement"), child::answer(start, child.stdout)))
 }
@@ -112,36 +126,45 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
     }
     let zipped = is(CONTENT_ENCODING, "gzip") || is(CONTENT_ENCODING, "x-gzip");
     let protocol = protocol(&head.headers);
-    let permit = Arc::clone(&git.children).try_acquire_owned().map_err(|_| Error::Busy)?;
+    let place = git.places.take(&account.id)?;
     git.engine.create_repository(app.id).await?;
     tracing::debug!(target: "timing", step = "pack comes", app.name = %app.name);
-    let child = git.child(app.id, service, protocol, permit)?;
-    if let Some((from, to)) = child.hook {
-        answer_hook(&git, app, account, from, to);
+    let Child { mut stdin, stdout, hook, ended } = git.child(app.id, service, protocol, place)?;
+    let (arrived, body_arrives) = oneshot::channel();
+    let mut keep = None;
+    if let Some((from, to)) = hook {
+        keep = git.pushes.begin().inspect_err(|error| tracing::warn!(%error, "could not keep a push")).ok();
+        answer_hook(&git, Push { app, account, body: Some(body_arrives), build: None }, from, to, ended);
     }
     let limit = git.body_limit_bytes;
-    let mut stdin = child.stdin;
     git.tasks.spawn(async move {
-        if let Err(error) = copy(body, zipped, limit, &mut stdin).await {
-            tracing::info!(%error, "a git request's body ended early");
+        match copy(body, zipped, limit, &mut stdin, keep).await {
+            // Nobody waits for the body of a push that builds nothing.
+            Ok(kept) => drop(kept.map(|kept| arrived.send(kept))),
+            Err(error) => tracing::info!(%error, "a git request's body ended early"),
         }
     });
-    Ok(answered(&format!("application/x-{name}-result"), child::answer(Bytes::new(), child.stdout)))
+    Ok(answered(&format!("application/x-{name}-result"), child::answer(Bytes::new(), stdout)))
 }
 
 /// Speaks with the hook beside the request: a client that goes away does not take it along.
-fn answer_hook(
-    git: &Git,
-    app: App,
-    account: Account,
-    mut from: tokio::net::unix::pipe::Receiver,
-    mut to: tokio::net::unix::pipe::Sender,
-) {
-    let deploys = git.deploys.clone();
+fn answer_hook(git: &Git, mut push: Push, mut from: Receiver, mut to: Sender, ended: oneshot::Receiver<i32>) {
+    let live = git.pushes.enter(push.app.id);
+    let mine = git.clone();
     git.tasks.spawn(async move {
-        if let Err(error) = deploys.answer(&app, &account, &mut from, &mut to).await {
+        let answered = mine.deploys.answer(&mut push, &mut from, &mut to).await;
+        if let Err(error) = &answered {
             // Also how a push ends that git refuses before the hook: nothing was said on the pipe.
-            tracing::debug!(%error, app.name = %app.name, "a push ended before its verdict");
+            tracing::debug!(%error, app.name = %push.app.name, "a push ended before its verdict");
+        }
+        drop((from, to));
+        let status = ended.await;
+        drop(live);
+        match push.build {
+            // Git heard the verdict and acted on it.
+            Some(build) if answered.is_ok() && status == Ok(0) => mine.pushes.forget(build),
+            Some(build) => mine.settle(build).await,
+            None => {}
         }
     });
 }

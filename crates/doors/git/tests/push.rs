@@ -15,6 +15,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use inside_contract::{BuildReport, Compiled};
+use client::Work;
 use server::Door;
 use sim::{DONE, Inside};
 use vocabulary::{BuildStatus, DynoState};
@@ -42,6 +43,8 @@ fn main() -> ExitCode {
         what_was_pushed_can_be_cloned,
         ten_thousand_files_arrive,
         a_client_that_goes_away_leaves_its_build_running,
+        a_push_cut_off_by_a_restart_moves_its_branch_once_it_is_built,
+        an_account_with_too_many_requests_is_told_to_wait,
         a_broken_push_builds_nothing_and_leaves_nothing,
         a_submodule_is_left_out_with_a_word,
     ];
@@ -61,6 +64,21 @@ fn compiles(inside: &mut Inside) -> engine::Exit {
         cache_written: false,
     }));
     DONE
+}
+
+/// The next build says that it has begun, and goes on when it is told to.
+fn held_build(
+    door: &Door,
+    then: fn(&mut Inside) -> engine::Exit,
+) -> (tokio::sync::oneshot::Receiver<()>, std::sync::mpsc::Sender<()>) {
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (leave, stay) = std::sync::mpsc::channel();
+    door.bench.sim.next(move |inside| {
+        begun.send(()).unwrap();
+        stay.recv().unwrap();
+        then(inside)
+    });
+    (has_begun, leave)
 }
 
 /// What is in a source: `MODE PATH` or `MODE PATH -> TARGET`, with the size of files.
@@ -247,14 +265,8 @@ async fn a_client_that_goes_away_leaves_its_build_running() {
     let door = Door::open().await;
     let work = door.work();
     work.write("a", "a");
-    work.commit("One").await;
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
-    let (leave, stay) = std::sync::mpsc::channel::<()>();
-    door.bench.sim.next(move |inside| {
-        begun.send(()).unwrap();
-        stay.recv().unwrap();
-        compiles(inside)
-    });
+    let commit = work.commit("One").await;
+    let (has_begun, leave) = held_build(&door, compiles);
     let _boot = door.bench.boot(DynoState::Up);
     let mut push = work.start(&["push", &work.url, "main"]);
     has_begun.await.unwrap();
@@ -263,6 +275,58 @@ async fn a_client_that_goes_away_leaves_its_build_running() {
     let builds = store::builds::list(&door.bench.store, door.bench.app.id).await.unwrap();
     let build = door.bench.builds.ended(builds.first().unwrap().id).await.unwrap();
     assert_eq!(build.status, BuildStatus::Succeeded);
+    assert!(door.branch_becomes("main", &commit).await, "the branch stands where the release is");
+}
+
+async fn a_push_cut_off_by_a_restart_moves_its_branch_once_it_is_built() {
+    for succeeds in [true, false] {
+        let mut door = Door::open().await;
+        let work = door.work();
+        work.write("a", "a");
+        let commit = work.commit("One").await;
+        let fails = |_: &mut Inside| engine::Exit { status: 1, out_of_memory: false };
+        let (has_begun, leave) = held_build(&door, if succeeds { compiles } else { fails });
+        let _boot = door.bench.boot(DynoState::Up);
+        let (push, ()) = tokio::join!(work.push("main"), async {
+            has_begun.await.unwrap();
+            door.end();
+        });
+        assert!(!push.taken, "{}", push.text);
+        assert_eq!(door.kept(), 1);
+        door.begin();
+        leave.send(()).unwrap();
+        let again = Work::new(door.url(server::TOKEN, "app"));
+        if succeeds {
+            assert!(door.branch_becomes("main", &commit).await, "the branch stands where the release is");
+            assert!(again.run(&["ls-remote", &again.url]).await.contains(&commit));
+        } else {
+            let builds = store::builds::list(&door.bench.store, door.bench.app.id).await.unwrap();
+            let build = door.bench.builds.ended(builds.first().unwrap().id).await.unwrap();
+            assert_eq!(build.status, BuildStatus::Failed);
+            assert!(again.run(&["ls-remote", &again.url]).await.is_empty(), "a build that failed moves nothing");
+        }
+        while door.kept() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn an_account_with_too_many_requests_is_told_to_wait() {
+    let door = Door::with(git::Config { children_of_account: 1, ..git::Config::default() }).await;
+    let work = door.work();
+    work.write("a", "a");
+    work.commit("One").await;
+    let (has_begun, leave) = held_build(&door, compiles);
+    let _boot = door.bench.boot(DynoState::Up);
+    let (push, ()) = tokio::join!(work.push("main"), async {
+        has_begun.await.unwrap();
+        let (status, text) = door.get("info/refs?service=git-upload-pack").await;
+        assert_eq!(status, 429);
+        assert!(String::from_utf8(text).unwrap().contains("Wait for one of them to end"));
+        leave.send(()).unwrap();
+    });
+    assert!(push.taken, "{}", push.text);
+    assert_eq!(door.get("info/refs?service=git-upload-pack").await.0, 200);
 }
 
 async fn a_broken_push_builds_nothing_and_leaves_nothing() {

@@ -71,9 +71,15 @@ pub(crate) enum Owner {
 impl Routes {
     /// Who a host in its normal form belongs to.
     pub(crate) fn owner(&self, host: &str) -> Owner {
-        match self.hosts.get(host) {
+        if let Some(app) = self.hosts.get(host) {
+            return Owner::App(Arc::clone(app));
+        }
+        if self.platform.contains(host) || host::is_address(host) {
+            return Owner::Platform;
+        }
+        // The first name is the host itself, which was not there.
+        match routes_table::names(host).skip(1).find_map(|name| self.hosts.get(&*name)) {
             Some(app) => Owner::App(Arc::clone(app)),
-            None if self.platform.contains(host) || host::is_address(host) => Owner::Platform,
             None => Owner::Nobody,
         }
     }
@@ -232,6 +238,30 @@ mod tests {
         assert!(matches!(routes.owner("10.0.0.1"), Owner::Platform));
         assert!(matches!(routes.owner("sushi.localhost"), Owner::App(_)));
         assert!(matches!(routes.owner("other.localhost"), Owner::Nobody));
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_what_has_no_nearer_name() {
+        let current = Current::new();
+        let mut table = table(1, AppId::new(), Web::None);
+        let name = |text: &str| AppRoute { name: text.parse().unwrap(), app: AppId::new(), ..table.apps[0].clone() };
+        table.apps = vec![name("far"), name("near"), name("exact")];
+        let hosts = [("*.example.com", 0), ("*.b.example.com", 1), ("a.b.example.com", 2), ("*.localhost", 0)];
+        table.hosts = hosts.map(|(host, app)| (host.to_owned(), app)).into();
+        current.serve(&table).unwrap();
+        let routes = current.routes();
+        let owner = |host: &str| match routes.owner(host) {
+            Owner::App(app) => table.apps.iter().position(|route| route.app == app.id),
+            _ => None,
+        };
+        assert_eq!(owner("x.example.com"), Some(0));
+        assert_eq!(owner("x.y.example.com"), Some(0));
+        assert_eq!(owner("x.b.example.com"), Some(1));
+        assert_eq!(owner("b.example.com"), Some(0));
+        assert_eq!(owner("a.b.example.com"), Some(2));
+        assert_eq!(owner("example.com"), None);
+        assert_eq!(owner("badexample.com"), None);
+        assert!(matches!(routes.owner("localhost"), Owner::Platform));
     }
 
     #[tokio::test]

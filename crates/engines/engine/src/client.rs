@@ -234,34 +234,25 @@ async fn serve(
     }
     // Nobody listening for events is fine: send fails only then.
     drop(events.send(Event::Connected));
-    let mut waiting: HashMap<u64, oneshot::Sender<Answer>> = HashMap::new();
+    let mut waiting = Waiting::new();
     let mut sequence = 0;
     loop {
         tokio::select! {
             call = queue.recv() => {
-                let Some(Call { request, fds, answer }) = call else { return Ended::NoHandles };
+                let Some(call) = call else { return Ended::NoHandles };
                 sequence += 1;
-                let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-                if let Err(error) = sender.send(&ToEngine { sequence, request }, &borrowed).await {
+                if let Err(error) = ask(&mut sender, sequence, call, &mut waiting).await {
                     tracing::warn!(%error, "could not send a request to the engine");
                     return Ended::EngineAway;
                 }
-                waiting.insert(sequence, answer);
             }
             frame = receiver.receive::<FromEngine>() => match frame {
-                Ok(Some((FromEngine::Reply { sequence: 0, reply }, _))) => {
-                    if let Err(refusal) = reply {
+                Ok(Some((frame, fds))) => {
+                    if let Err(refusal) = hear(frame, fds, &mut waiting, events) {
                         tracing::error!(%refusal, "the engine refuses this process");
                         return Ended::EngineAway;
                     }
                 }
-                Ok(Some((FromEngine::Reply { sequence, reply }, fds))) => {
-                    if let Some(answer) = waiting.remove(&sequence) {
-                        // The caller may have gone; then nobody needs the answer.
-                        drop(answer.send(reply.map(|reply| (reply, fds)).map_err(Error::from)));
-                    }
-                }
-                Ok(Some((FromEngine::Event(event), _))) => drop(events.send(event)),
                 Ok(None) => return Ended::EngineAway,
                 Err(error) => {
                     tracing::warn!(%error, "the connection to the engine broke");
@@ -270,4 +261,39 @@ async fn serve(
             },
         }
     }
+}
+
+/// Callers by the number of their request.
+type Waiting = HashMap<u64, oneshot::Sender<Answer>>;
+
+async fn ask(
+    sender: &mut wire::Sender,
+    sequence: u64,
+    Call { request, fds, answer }: Call,
+    waiting: &mut Waiting,
+) -> Result<(), wire::Error> {
+    let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+    sender.send(&ToEngine { sequence, request }, &borrowed).await?;
+    waiting.insert(sequence, answer);
+    Ok(())
+}
+
+/// Takes a frame of the engine's to whoever it is for; the error is its answer to our hello, number 0.
+fn hear(
+    frame: FromEngine,
+    fds: Vec<OwnedFd>,
+    waiting: &mut Waiting,
+    events: &broadcast::Sender<Event>,
+) -> Result<(), Refusal> {
+    match frame {
+        FromEngine::Reply { sequence: 0, reply } => return reply.map(drop),
+        FromEngine::Reply { sequence, reply } => {
+            if let Some(answer) = waiting.remove(&sequence) {
+                // The caller may have gone; then nobody needs the answer.
+                drop(answer.send(reply.map(|reply| (reply, fds)).map_err(Error::from)));
+            }
+        }
+        FromEngine::Event(event) => drop(events.send(event)),
+    }
+    Ok(())
 }

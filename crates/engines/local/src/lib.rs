@@ -71,5 +71,5 @@ pub async fn run(config: Config, listener: UnixListener) -> Result<(), Error> {
     let parts = Arc::new(Parts { instances, images, repositories });
     listener.set_nonblocking(true)?;
     let listener = tokio::net::UnixListener::from_std(listener)?;
-    Ok(server::serve(listener, parts, config.control_uid).await?)
+    match server::serve(listener, parts, config.control_uid).await {}
 }

@@ -4,11 +4,13 @@
 //! place of an older one, never the other way round, so that two of them cannot both give orders. Requests are carried
 //! out side by side and answered in the order in which they finish.
 
+use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use engine::{Event, FromEngine, Refusal, Reply, Request, ToEngine, VERSION};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use wire::{Connection, Receiver, Sender};
 
@@ -18,6 +20,10 @@ use crate::Parts;
 const QUEUE: usize = 256;
 /// How many requests are carried out at once; more wait unread.
 const REQUESTS: usize = 128;
+/// How long a connection may take to say hello.
+const HELLO: Duration = Duration::from_secs(5);
+/// Pause after a connection could not be taken: out of descriptors, most likely, and some will be free soon.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 
 type Outgoing = (FromEngine, Vec<OwnedFd>);
 
@@ -44,12 +50,11 @@ impl Seat {
     }
 }
 
-/// Answers on a socket until it fails.
-pub(crate) async fn serve(listener: UnixListener, parts: Arc<Parts>, control_uid: u32) -> std::io::Result<()> {
+/// Answers on a socket for ever.
+pub(crate) async fn serve(listener: UnixListener, parts: Arc<Parts>, control_uid: u32) -> Infallible {
     let seat = Arc::new(Seat::default());
     loop {
-        let (stream, _) = listener.accept().await?;
-        let connection = Connection::new(stream)?;
+        let Ok(connection) = Connection::new(accept(&listener).await) else { continue };
         let uid = connection.peer().uid;
         if uid != 0 && uid != control_uid {
             tracing::warn!(peer.uid = uid, "somebody else than the control process connected to the engine");
@@ -64,10 +69,23 @@ pub(crate) async fn serve(listener: UnixListener, parts: Arc<Parts>, control_uid
     }
 }
 
+/// The next connection. One that cannot be taken does not end the engine.
+async fn accept(listener: &UnixListener) -> UnixStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::error!(%error, "could not take a connection to the engine");
+                tokio::time::sleep(NO_DESCRIPTOR).await;
+            }
+        }
+    }
+}
+
 /// One connection, from its hello to its end.
 async fn converse(connection: Connection, parts: Arc<Parts>, seat: &Seat) -> Result<(), wire::Error> {
     let Connection { mut sender, mut receiver, .. } = connection;
-    let mut lost = match hello(&mut receiver, seat).await? {
+    let mut lost = match introduced(&mut receiver, seat).await? {
         Some((sequence, Ok(lost))) => {
             sender.send(&FromEngine::Reply { sequence, reply: Ok(Reply::Done) }, &[]).await?;
             lost
@@ -88,6 +106,14 @@ async fn converse(connection: Connection, parts: Arc<Parts>, seat: &Seat) -> Res
 }
 
 type Seated = Result<watch::Receiver<bool>, Refusal>;
+
+/// [`hello`], for as long as it may take.
+async fn introduced(receiver: &mut Receiver, seat: &Seat) -> Result<Option<(u64, Seated)>, wire::Error> {
+    tokio::time::timeout(HELLO, hello(receiver, seat)).await.unwrap_or_else(|_| {
+        tracing::warn!("somebody connected to the engine and did not say hello");
+        Ok(None)
+    })
+}
 
 /// Reads the first frame and finds the speaker's place; `None` if the peer left at once.
 async fn hello(receiver: &mut Receiver, seat: &Seat) -> Result<Option<(u64, Seated)>, wire::Error> {
@@ -189,6 +215,24 @@ fn exactly<const COUNT: usize>(fds: Vec<OwnedFd>) -> Result<[OwnedFd; COUNT], Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_cannot_be_taken_ends_nothing() {
+        // A socket that does not listen: whoever asks it for a connection gets an error.
+        let (stream, peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(peer);
+        stream.set_nonblocking(true).unwrap();
+        let listener = UnixListener::from_std(OwnedFd::from(stream).into()).unwrap();
+        assert!(listener.accept().await.is_err());
+        assert!(tokio::time::timeout(HELLO, accept(&listener)).await.is_err(), "it is tried again and again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_say_hello_is_not_waited_for() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut connection = Connection::new(ours).unwrap();
+        assert!(introduced(&mut connection.receiver, &Seat::default()).await.unwrap().is_none());
+    }
 
     #[test]
     fn the_newest_epoch_has_the_seat() {

@@ -154,13 +154,3 @@ fn rules(files: &Files) -> Result<RulesetCreated, Error> {
 pub fn die_with_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
 }
-
-/// The descriptor `number` that this process was started with ([`Confinement::fds`]). Call it once per number, before
-/// anything else opens files.
-pub fn inherited(number: i32) -> io::Result<OwnedFd> {
-    // SAFETY: the number is only borrowed while it is asked whether it is open.
-    let open = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
-    rustix::io::fcntl_setfd(open, rustix::io::FdFlags::CLOEXEC)?;
-    // SAFETY: it is open, as just seen, and by the caller's promise nobody else owns it.
-    Ok(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) })
-}

@@ -5,17 +5,36 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::check;
 
-/// Takes a descriptor that this process inherited under a fixed number.
+/// Takes a descriptor that this process inherited under a fixed number. It is inherited no further: a child that outlives
+/// this process, such as a shim, would hold a role's sockets open.
 ///
 /// Fails if nothing is open there. Call it once for each number, at the start of the program, before anything else
 /// opens descriptors: from then on the value owns it.
 pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_GETFD reads a flag and touches no memory.
-    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-    check(flags.into())?;
+    // SAFETY: F_SETFD sets a flag, fails where nothing is open, and touches no memory.
+    let marked = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    check(marked.into())?;
     // SAFETY: the number is open (checked above), and the caller takes it once, as this function's doc demands; a
     // second owner would be a double close, which std reports but which corrupts no memory.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Takes every open descriptor that exec would hand on, with its number: what this process was given itself.
+///
+/// For a process that is about to become another program, such as pid 1's child: no value that owns one may be used or
+/// dropped beside what is answered.
+pub fn handed_on() -> io::Result<Vec<(OwnedFd, RawFd)>> {
+    let mut numbers: Vec<RawFd> = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()));
+    }
+    // The folder just read stands in the list too; it was to be closed by exec, and is closed already.
+    numbers.retain(|number| {
+        // SAFETY: F_GETFD reads a flag, fails where nothing is open, and touches no memory.
+        let flags = unsafe { libc::fcntl(*number, libc::F_GETFD) };
+        flags >= 0 && flags & libc::FD_CLOEXEC == 0
+    });
+    numbers.into_iter().map(|number| Ok((inherited(number)?, number))).collect()
 }
 
 /// Closes every descriptor from `first` on.
@@ -53,4 +72,18 @@ pub(crate) fn arrange(fds: Vec<(OwnedFd, RawFd)>) -> io::Result<()> {
         check(placed.into())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inherited_descriptor_is_inherited_no_further() {
+        let (read, _write) = rustix::pipe::pipe().unwrap();
+        let number = std::mem::ManuallyDrop::new(read).as_raw_fd();
+        let taken = inherited(number).unwrap();
+        assert!(rustix::io::fcntl_getfd(&taken).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        assert!(inherited(i32::MAX).is_err());
+    }
 }

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd as _, RawFd};
 use std::process::ExitCode;
 
 use inside_contract::{BuildReport, BuildRequest, CACHE_FD, REPORT_FD, REQUEST_FD, SLUG_FD};
-use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::layout::Layout;
 use crate::output::Output;
@@ -40,9 +39,7 @@ fn taken(out: &Output) -> io::Result<ExitCode> {
 
 /// A descriptor of the contract, which no program that is started later sees.
 fn take(number: RawFd) -> io::Result<File> {
-    let fd = sys::descriptors::inherited(number)?;
-    fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
-    Ok(File::from(fd))
+    sys::descriptors::inherited(number).map(File::from)
 }
 
 fn read(request: File) -> io::Result<BuildRequest> {

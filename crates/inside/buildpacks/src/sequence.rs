@@ -75,25 +75,37 @@ fn build(
     if let Some(count) = ignored? {
         out.section(&format!("Deleting {count} files matching .slugignore patterns."));
     }
-    let plan = plan?;
+    compile_all(request, &plan?, (slug, cache), &folders, language).map(BuildReport::Compiled)
+}
+
+/// Runs the buildpacks of a plan, and writes what they made into `slug` and `cache`.
+fn compile_all(
+    request: &BuildRequest,
+    plan: &Plan,
+    (slug, cache): (Box<dyn Write + '_>, Box<dyn Write + '_>),
+    folders: &Folders<'_>,
+    language: &mut Option<String>,
+) -> Result<Compiled, BuildError> {
+    let (layout, out) = (folders.layout, folders.out);
     environment::write_config_vars(&folders.config_vars, &request.config_vars)
         .map_err(BuildError::io("writing the config vars"))?;
     let before = pack::fingerprint(&layout.cache).map_err(BuildError::io("looking at the cache"))?;
-    let release = each(request, &plan, &folders, language)?;
+    let release = each(request, plan, folders, language)?;
     let types = process_types::merge(&folders.build, &release.default_process_types)?;
     types.show(out);
     out.section("Compressing...");
-    let runtimes = used_runtimes(&plan, request);
+    let runtimes = used_runtimes(plan, request);
     write_slug(&folders.build, slug, &runtimes)?;
-    Ok(BuildReport::Compiled(Compiled {
+    let names: Vec<String> = plan.buildpacks.iter().map(buildpack::name).collect();
+    Ok(Compiled {
         language: language.take().unwrap_or_default(),
-        buildpacks: plan.buildpacks.iter().map(buildpack::name).collect(),
-        detected: if plan.detected { plan.buildpacks.iter().map(buildpack::name).collect() } else { Vec::new() },
+        detected: if plan.detected { names.clone() } else { Vec::new() },
+        buildpacks: names,
         process_types: types.into_all(),
         config_vars: release.config_vars,
         runtimes,
         cache_written: write_cache(layout, before, cache, out)?,
-    }))
+    })
 }
 
 /// `BUILD_DIR` and `ENV_DIR`, fresh; an instance before this one may have left its own on the same volume.

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use inside_contract::{APP, Launch, Program};
 use rustix::process::Pid;
@@ -64,7 +63,8 @@ fn become_it(launch: &Launch) -> io::Result<()> {
         path: OsStr::new(path(launch)),
         arguments,
         env: &launch.env,
-        fds: own_descriptors()?,
+        // The launch is closed by now.
+        fds: sys::descriptors::handed_on()?,
     };
     sys::processes::exec(program)?;
     Ok(())
@@ -84,19 +84,4 @@ fn path(launch: &Launch) -> &str {
         Program::Shell { .. } | Program::ShellWithStatus { .. } => BASH,
         Program::Exec { argv } => argv.first().map_or("", String::as_str),
     }
-}
-
-/// Every descriptor this process was given; the launch is closed by now.
-fn own_descriptors() -> io::Result<Vec<(OwnedFd, RawFd)>> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()));
-    }
-    // The folder just read stands in the list too, and is closed again.
-    let open = |number: &RawFd| sys::descriptors::inherited(*number).ok().map(|fd| (fd, *number));
-    Ok(numbers.iter().filter_map(open).filter(|(fd, _)| !is_close_on_exec(fd)).collect())
-}
-
-fn is_close_on_exec(fd: &OwnedFd) -> bool {
-    rustix::io::fcntl_getfd(fd.as_fd()).is_ok_and(|flags| flags.contains(rustix::io::FdFlags::CLOEXEC))
 }

@@ -8,7 +8,10 @@
 //! | pending, the slug is recorded | the release was made, only the row is behind: the row is brought up |
 //! | succeeded or failed | nothing is left but the output's end |
 //!
-//! A build begins at most three times; then it fails with what was in its way.
+//! A build begins at most three times; then it fails with what was in its way. A run that panics, or whose store fails
+//! for as long as the runner waits for one, ends as failed, too ([`Builds::give_up`]).
+
+use std::time::Duration;
 
 use blobs::Output;
 use serde::{Deserialize, Serialize};
@@ -22,6 +25,8 @@ use work::Outcome;
 use crate::compile::{Made, Trouble, slug_id};
 use crate::{Builds, installation, layers, text};
 
+/// How long the instances of a build that broke are waited for.
+const CLEAR: Duration = Duration::from_secs(10);
 /// How often a build is begun again after an interruption.
 const RETRIES: u32 = 2;
 
@@ -50,6 +55,42 @@ impl Builds {
         }
     }
 
+    /// Ends a build whose run panicked or could not even be begun: the push that waits for it is told.
+    pub(crate) async fn give_up(&self, job: &Job, reason: &str) -> Outcome {
+        let Ok(Payload { build_id }) = serde_json::from_str(&job.payload) else { return Outcome::Done };
+        let failed = match self.record_failure(build_id, reason).await {
+            Ok(failed) => failed,
+            Err(error) => {
+                tracing::error!(build = %build_id, error = &error as &dyn std::error::Error, "a build stays pending");
+                return Outcome::Again;
+            }
+        };
+        if let Ok(Some(build)) = store::builds::get(&self.store, build_id).await {
+            // Before the lane is free: the app's next build would lose its instance. An engine that is away is not waited
+            // for; that build clears up itself.
+            drop(tokio::time::timeout(CLEAR, self.clear(build.app_id)).await);
+        }
+        match self.outputs.write(&build_id.to_string()) {
+            Ok(mut output) => {
+                if failed {
+                    output.append(text::rejected(None, Some(reason)).as_bytes());
+                }
+                output.end();
+            }
+            Err(error) => tracing::error!(build = %build_id, %error, "could not end the output of a failed build"),
+        }
+        Outcome::Done
+    }
+
+    /// Ends the row as failed; false if it had ended already. Reads nothing else of it: that may be what fails.
+    async fn record_failure(&self, id: BuildId, reason: &str) -> Result<bool, store::Error> {
+        let mut write = self.store.write().await?;
+        let failed = store::builds::fail(&mut write, id, &text::one_line(reason)).await?;
+        write.commit().await?;
+        self.wakers.changes.tell();
+        Ok(failed)
+    }
+
     /// Runs the build unless it has ended. An error says why the job has to run again.
     async fn begin(&self, id: BuildId, attempt: u32) -> Result<(), String> {
         let build = store::builds::get(&self.store, id).await.map_err(|error| error.to_string())?;
@@ -72,7 +113,7 @@ impl Builds {
         match self.attempt(&app, &build, &mut output).await {
             Ok(release) => {
                 self.log(&app, "Build succeeded");
-                self.verify_later(app, release, output);
+                self.verify_later(id, app, release, output);
                 Ok(())
             }
             Err(Trouble::Again(reason)) if attempt < RETRIES => Err(reason),
@@ -159,13 +200,7 @@ impl Builds {
             Trouble::Failed { language, reason, told } => (language.as_deref(), reason, *told),
             Trouble::Again(reason) => (None, reason, false),
         };
-        let record = async {
-            let mut write = self.store.write().await?;
-            store::builds::fail(&mut write, build.id, &text::one_line(reason)).await?;
-            write.commit().await
-        };
-        record.await.map_err(|error: store::Error| error.to_string())?;
-        self.wakers.changes.tell();
+        self.record_failure(build.id, reason).await.map_err(|error| error.to_string())?;
         let url = format!("heroku builds:output -a {}", app.name);
         self.log(app, format!("Build failed -- check your build output: {url}"));
         let language = language.map(text::one_line);

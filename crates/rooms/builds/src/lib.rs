@@ -175,9 +175,14 @@ impl Builds {
     #[must_use]
     pub fn job(&self) -> work::Handler {
         let builds = self.clone();
-        work::handler(move |job| {
+        let ending = self.clone();
+        let run = work::handler(move |job| {
             let builds = builds.clone();
             async move { builds.run(job).await }
+        });
+        run.or_fail(move |job, reason| {
+            let builds = ending.clone();
+            async move { builds.give_up(&job, &reason).await }
         })
     }
 

@@ -9,7 +9,7 @@ use blobs::Output;
 use store::apps::App;
 use store::releases::Release;
 use tokio::time::{Instant, timeout_at};
-use vocabulary::{DynoState, ProcessType, ReleaseStatus};
+use vocabulary::{BuildId, DynoState, ProcessType, ReleaseStatus};
 
 use crate::{Builds, pipes, text};
 
@@ -28,14 +28,23 @@ enum Boot {
 }
 
 impl Builds {
-    /// Says what becomes of a release, beside the caller, and ends the output.
-    pub(crate) fn verify_later(&self, app: App, release: Release, mut output: Output) {
-        let builds = self.clone();
-        self.tasks.spawn(async move {
+    /// Says what becomes of a release, beside the caller, and ends the output, whatever happens: a push reads it.
+    pub(crate) fn verify_later(&self, build: BuildId, app: App, release: Release, mut output: Output) {
+        let (builds, outputs) = (self.clone(), self.outputs.clone());
+        let verify = async move {
             if let Err(error) = builds.verify(&app, &release, &mut output).await {
                 tracing::warn!(%error, app = %app.name, "could not follow a deploy to its end");
             }
             output.end();
+        };
+        self.tasks.spawn(async move {
+            if let Err(error) = work::guarded(verify).await {
+                tracing::error!(?error, %build, "the telling of a deploy broke");
+                // One that cannot be opened again cannot be read either.
+                if let Ok(output) = outputs.write(&build.to_string()) {
+                    output.end();
+                }
+            }
         });
     }
 

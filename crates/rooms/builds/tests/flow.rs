@@ -114,6 +114,18 @@ async fn a_build_is_released_and_verified() {
 }
 
 #[tokio::test]
+async fn a_build_that_panics_has_failed_with_a_reason_and_ends_its_output() {
+    let bench = Bench::new(Config::default()).await;
+    let panics = bench.builds.job().with_run(|_| async { panic!("on purpose") });
+    let jobs = work::Jobs::new(bench.store.clone(), bench.wakers.jobs.clone(), 4).on(builds::JOB, panics);
+    let _jobs = tokio::spawn(async move { jobs.run().await.unwrap() });
+    let (output, build) = bench.build().await;
+    assert_eq!(build.status, BuildStatus::Failed);
+    assert_eq!(build.failure.as_deref(), Some("a part of the platform broke; its log says more"));
+    assert_eq!(output, " !     A part of the platform broke; its log says more\n\n !     Push failed\n");
+}
+
+#[tokio::test]
 async fn runtimes_are_fetched_once_and_mounted_at_once_the_next_time() {
     let (config, registry) = with_registry().await;
     let bench = Bench::new(config).await;

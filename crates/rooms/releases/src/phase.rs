@@ -24,8 +24,6 @@ pub const KIND: &str = "release_phase";
 
 /// How often a release command that had begun is started, should its instance be gone without a word.
 const STARTS: u32 = 2;
-/// How often the job runs at all: parts of the platform that are away come back sooner.
-const RUNS: u32 = 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Payload {
@@ -73,10 +71,14 @@ impl Releases {
     /// The handler of `release_phase` jobs.
     #[must_use]
     pub fn job(&self) -> Handler {
-        let releases = self.clone();
-        work::handler(move |job| {
+        let (releases, ending) = (self.clone(), self.clone());
+        let run = work::handler(move |job| {
             let releases = releases.clone();
             async move { releases.run_job(&job).await }
+        });
+        run.or_fail(move |job, reason| {
+            let releases = ending.clone();
+            async move { releases.give_up(&job, &reason).await }
         })
     }
 
@@ -89,26 +91,33 @@ impl Releases {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!(release.id = %release, error = &error as &dyn std::error::Error, "a release phase was cut off");
-                self.again_or_fail(release, job.attempts).await
+                Outcome::Again
             }
         }
     }
 
-    /// The runner waits a moment for what is broken to heal; after [`RUNS`] runs the release fails.
-    async fn again_or_fail(&self, id: ReleaseId, attempts: u32) -> Outcome {
-        if attempts + 1 < RUNS {
-            return Outcome::Again;
-        }
-        if let Ok(Some(release)) = store::releases::get(&self.store, id).await {
-            self.say_api(
-                release.app_id,
-                lines::failed(release.version, "the platform could not run its release command"),
-            );
-            if let Err(error) = self.end(&release, None, ReleaseEvent::Fail).await {
+    /// Ends a release whose phase panicked, or could not be run for as long as the runner waits for what is broken to
+    /// heal.
+    async fn give_up(&self, job: &Job, reason: &str) -> Outcome {
+        let Ok(Payload { release: id }) = serde_json::from_str(&job.payload) else { return Outcome::Done };
+        match self.fail(id, reason).await {
+            Ok(()) => Outcome::Done,
+            Err(error) => {
                 tracing::error!(release.id = %id, error = &error as &dyn std::error::Error, "a release stays pending");
+                Outcome::Again
             }
         }
-        Outcome::Done
+    }
+
+    async fn fail(&self, id: ReleaseId, reason: &str) -> Result<(), Error> {
+        let Some(release) = store::releases::get(&self.store, id).await? else { return Ok(()) };
+        self.end(&release, None, ReleaseEvent::Fail).await?;
+        self.say_api(release.app_id, lines::failed(release.version, reason));
+        // An output that cannot be opened has no reader either.
+        if let Ok(output) = self.outputs.write(&id.to_string()) {
+            output.end();
+        }
+        Ok(())
     }
 
     async fn phase(&self, id: ReleaseId, attempts: u32) -> Result<Outcome, Cut> {

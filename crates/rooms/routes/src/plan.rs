@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use routes_table::{AppRoute, Table, Target, Web};
 use store::apps::App;
+use store::domains::Domain;
 use store::dynos::Dyno;
 use store::formation::Formation;
 use vocabulary::{AppId, DynoState, ProcessType, ProcessTypes};
@@ -15,6 +16,8 @@ use crate::Config;
 pub struct Known {
     /// Every app.
     pub apps: Vec<App>,
+    /// Every custom domain.
+    pub domains: Vec<Domain>,
     /// Every dyno, oldest run first.
     pub dynos: Vec<Dyno>,
     /// Every formation.
@@ -38,11 +41,15 @@ pub fn plan(known: &Known, config: &Config) -> Table {
     let wanted = known.formation.iter().filter(|formation| formation.process_type.is_web());
     let wanted: HashMap<AppId, u32> = wanted.map(|formation| (formation.app_id, formation.quantity)).collect();
     let mut hosts = BTreeMap::new();
+    let domains = domains(&known.domains);
     for app in &known.apps {
         let host = format!("{}.{}", app.name, table.domain);
         // An app that has the name of one of the platform's own hosts cannot be reached, the platform can.
         if !table.platform.contains(&host) {
             hosts.insert(host, table.apps.len());
+        }
+        for domain in domains.get(&app.id).into_iter().flatten() {
+            hosts.insert(domain.hostname.to_string(), table.apps.len());
         }
         let web = web(
             commands.get(&app.id).copied(),
@@ -53,6 +60,14 @@ pub fn plan(known: &Known, config: &Config) -> Table {
     }
     table.hosts = hosts;
     table
+}
+
+fn domains(domains: &[Domain]) -> HashMap<AppId, Vec<&Domain>> {
+    let mut by_app: HashMap<AppId, Vec<&Domain>> = HashMap::new();
+    for domain in domains {
+        by_app.entry(domain.app_id).or_default().push(domain);
+    }
+    by_app
 }
 
 fn web_dynos(dynos: &[Dyno]) -> HashMap<AppId, Vec<&Dyno>> {
@@ -91,7 +106,7 @@ fn target(dyno: &Dyno) -> Option<Target> {
 
 #[cfg(test)]
 mod tests {
-    use vocabulary::{AccountId, DynoId, DynoName, DynoSize, FormationId, ReleaseId, Stack, Timestamp};
+    use vocabulary::{AccountId, DomainId, DynoId, DynoName, DynoSize, FormationId, ReleaseId, Stack, Timestamp};
 
     use super::*;
 
@@ -154,6 +169,7 @@ mod tests {
                 .into_iter()
                 .collect(),
             apps: vec![app],
+            domains: vec![],
         }
     }
 
@@ -204,6 +220,27 @@ mod tests {
         assert!(table.app("api.localhost").is_none());
         let route = table.app("sushi.localhost").unwrap();
         assert_eq!((route.name.as_str(), route.maintenance, &route.web), ("sushi", true, &Web::Blank));
+        assert_eq!(table.check(0), Ok(()));
+    }
+
+    #[test]
+    fn custom_domains_lead_to_their_app() {
+        let now = Timestamp::from_micros(0);
+        let (sushi, maki) = (app("sushi"), app("maki"));
+        let domain = |app: &App, hostname: &str| Domain {
+            id: DomainId::new(),
+            app_id: app.id,
+            hostname: hostname.parse().unwrap(),
+            target: "x".to_owned(),
+            created_at: now,
+            updated_at: now,
+        };
+        let domains = vec![domain(&sushi, "*.example.com"), domain(&maki, "www.example.com")];
+        let table = plan(&Known { domains, apps: vec![sushi, maki], ..Known::default() }, &config());
+        let app = |host: &str| table.app(host).map(|app| app.name.to_string());
+        assert_eq!(app("www.example.com").as_deref(), Some("maki"));
+        assert_eq!(app("other.example.com").as_deref(), Some("sushi"));
+        assert_eq!(app("example.com"), None);
         assert_eq!(table.check(0), Ok(()));
     }
 

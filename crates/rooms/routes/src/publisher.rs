@@ -64,23 +64,21 @@ pub(crate) async fn publish(routes: Routes, listener: UnixListener) {
             _ = timer.tick() => publisher.reconcile().await,
             // The timer is the one above, which other events do not start anew.
             () = woken.woken_or(Duration::MAX) => publisher.reconcile().await,
-            accepted = listener.accept(), if connections.len() < ROUTERS => {
-                let connection = accepted.and_then(|(stream, _)| publisher.greet(stream));
-                match connection {
-                    Ok(Some(connection)) => {
+            accepted = listener.accept(), if connections.len() < ROUTERS => match accepted {
+                Ok((stream, _)) => {
+                    if let Some(connection) = publisher.greet(stream) {
                         number += 1;
                         publisher.routers.came(number);
                         let (newest, sink) = (publisher.newest.subscribe(), publisher.routes.sink.clone());
                         connections.spawn(router::serve(number, connection, newest, reports.clone(), sink));
                     }
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "could not take a router's connection");
-                        // Out of descriptors, most likely; the tick gives the others time.
-                        tick.tick().await;
-                    }
                 }
-            }
+                Err(error) => {
+                    tracing::error!(%error, "could not take a router's connection");
+                    // Out of descriptors, most likely; the tick gives the others time.
+                    tick.tick().await;
+                }
+            },
             Some((number, report)) = inbox.recv() => publisher.take(number, report).await,
             Some(_) = connections.join_next() => {}
             _ = tick.tick() => publisher.look_at_deadlines(),
@@ -96,14 +94,15 @@ fn interval(period: Duration) -> tokio::time::Interval {
 
 impl Publisher {
     /// A connection, if its other end is a router.
-    fn greet(&self, stream: UnixStream) -> std::io::Result<Option<Connection>> {
-        let connection = Connection::new(stream)?;
+    fn greet(&self, stream: UnixStream) -> Option<Connection> {
+        // One whose other end the kernel does not know is gone.
+        let connection = Connection::new(stream).ok()?;
         let peer = connection.peer();
         if peer.uid == 0 || peer.uid == self.routes.config.router_uid {
-            return Ok(Some(connection));
+            return Some(connection);
         }
         tracing::warn!(peer.uid, peer.pid, "someone who is no router wanted the route table");
-        Ok(None)
+        None
     }
 
     /// Reads, plans, and publishes what changed. The moment is noted first.

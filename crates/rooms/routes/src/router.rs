@@ -8,7 +8,7 @@ use loglines::LogSink;
 use routes_table::{FromRouter, InFlight, ToRouter, VERSION};
 use tokio::sync::{mpsc, watch};
 use vocabulary::DynoId;
-use wire::Connection;
+use wire::{Connection, Peer, Receiver};
 
 /// How long a router may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);
@@ -88,22 +88,12 @@ async fn talk(
     reports: &mpsc::Sender<(u64, Report)>,
     sink: &LogSink,
 ) -> Result<(), Ended> {
+    let peer = connection.peer();
     let Connection { mut sender, mut receiver, .. } = connection;
-    let Ok(hello) = tokio::time::timeout(HELLO, receiver.receive::<FromRouter>()).await else {
-        return Err(Ended::Silent);
-    };
-    let table = match hello? {
-        None => return Ok(()),
-        Some((FromRouter::Hello { version: VERSION, pid, table }, _)) => {
-            reports.send((number, Report::Hello { pid, table })).await?;
-            table
-        }
-        Some((FromRouter::Hello { version, .. }, _)) => return Err(Ended::Version(version)),
-        Some(_) => return Err(Ended::Rude),
-    };
+    let Some((pid, mut served)) = hello(&mut receiver, peer).await? else { return Ok(()) };
+    reports.send((number, Report::Hello { pid, table: served })).await?;
     // The router's own table need not be sent to it; a watch's first value counts as new.
     newest.mark_changed();
-    let mut served = table;
     loop {
         tokio::select! {
             changed = newest.changed() => {
@@ -125,6 +115,23 @@ async fn talk(
     }
 }
 
+/// A router's process id and the version of the table it serves; nothing if it left at once.
+async fn hello(receiver: &mut Receiver, peer: Peer) -> Result<Option<(u32, u64)>, Ended> {
+    let hello = tokio::time::timeout(HELLO, receiver.receive::<FromRouter>()).await;
+    match hello.map_err(|_| Ended::Silent)?? {
+        None => Ok(None),
+        Some((FromRouter::Hello { version: VERSION, pid, table }, _)) => Ok(Some((spoken_for(peer, pid), table))),
+        Some((FromRouter::Hello { version, .. }, _)) => Err(Ended::Version(version)),
+        Some(_) => Err(Ended::Rude),
+    }
+}
+
+/// Whose process a hello is about: the peer's, as the kernel saw it. What a router says of itself may be wrong, and the
+/// process is ended when it does not acknowledge. Root may speak for another, as it could end any anyway.
+fn spoken_for(peer: Peer, claimed: u32) -> u32 {
+    if peer.uid == 0 { claimed } else { u32::try_from(peer.pid).unwrap_or(0) }
+}
+
 async fn take(
     number: u64,
     message: FromRouter,
@@ -144,4 +151,16 @@ async fn take(
         FromRouter::Dropped(lines) => sink.count_dropped(lines),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_router_cannot_name_another_process_as_its_own() {
+        let router = Peer { pid: 100, uid: 990, gid: 990 };
+        assert_eq!(spoken_for(router, 1), 100);
+        assert_eq!(spoken_for(Peer { uid: 0, ..router }, 1), 1);
+    }
 }

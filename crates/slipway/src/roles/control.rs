@@ -89,7 +89,8 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
         }
     });
     inheritance.ready()?;
-    axum::serve(control, doors(&parts, settings)).await.map_err(doing("serve the API"))
+    let doors = doors(&parts, settings, layout)?;
+    axum::serve(control, doors).await.map_err(doing("serve the API"))
 }
 
 fn listener(fd: std::os::fd::OwnedFd) -> Result<UnixListener, Error> {
@@ -205,7 +206,7 @@ async fn complain(mut pids: mpsc::Receiver<u32>, pipe: std::os::fd::OwnedFd) {
 }
 
 /// The doors: git's paths to git, all else to the API.
-fn doors(parts: &Parts, settings: &Settings) -> Router {
+fn doors(parts: &Parts, settings: &Settings, layout: &Layout) -> Result<Router, Error> {
     let (create, remove) = (parts.engine.clone(), parts.engine.clone());
     let repositories = api::Repositories::new(
         move |app| {
@@ -234,18 +235,20 @@ fn doors(parts: &Parts, settings: &Settings) -> Router {
             git: None,
         },
     });
-    let git = git::router(git::Git::new(
+    let git = git::Git::new(
         parts.store.clone(),
         parts.engine.clone(),
         parts.builds.clone(),
         parts.blobs.clone(),
         parts.outputs.clone(),
+        &layout.at("pushes"),
         &git::Config::default(),
-    ));
-    Router::new().fallback(move |request: Request| {
+    );
+    let git = git::router(git.map_err(doing("open the folder of pushes"))?);
+    Ok(Router::new().fallback(move |request: Request| {
         let door = if git::is_git_path(request.uri().path()) { git.clone() } else { api.clone() };
         door.oneshot(request)
-    })
+    }))
 }
 
 /// Makes the first administrator, once; password and key are left for root in `keys/admin.json`.

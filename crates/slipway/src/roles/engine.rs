@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use local::git::RepositoriesConfig;
 use local::images::ImagesConfig;
@@ -40,26 +40,14 @@ pub(super) fn run(mut inheritance: Inheritance, settings: &Settings, layout: &La
 fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> {
     let users = Users::ensure().map_err(doing("find the system users"))?;
     let program = std::env::current_exe().map_err(doing("find our own program"))?;
-    let beside = |name: &str| program.with_file_name(name);
     let slot =
         layout.slot().ok_or_else(|| std::io::Error::other("it is in no slot")).map_err(doing("find our range"))?;
     // The copy that users without rights can pass to; the others are started by root.
     let passable = layout.at("bin").join("slipway");
     let own = |subcommand: &str| vec![passable.display().to_string(), subcommand.to_owned()];
-    let inside = ["init", "buildpacks"].map(|name| (name.to_owned(), beside(&format!("slipway-{name}"))));
     Ok(local::Config {
         control_uid: users.control.uid,
-        instances: InstancesConfig {
-            install: layout.install.clone(),
-            data: layout.data.clone(),
-            // A folder of its own, which it closes to all others; short, as socket paths hold 107 bytes.
-            run: layout.in_run("i"),
-            first_id: first_id(slot),
-            ranges: IDS.1,
-            shim: beside("slipway-shim"),
-            programs: inside.to_vec(),
-            mkfs: PathBuf::from("/sbin/mkfs.ext4"),
-        },
+        instances: instances(layout, slot, &program),
         images: ImagesConfig {
             folder: layout.at("images"),
             stacks: layout.at("stacks"),
@@ -86,6 +74,22 @@ fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> 
             max_input_bytes: 1 << 30,
         },
     })
+}
+
+/// `program` is ours; what instances need lies beside it.
+fn instances(layout: &Layout, slot: u32, program: &Path) -> InstancesConfig {
+    let beside = |name: &str| program.with_file_name(format!("slipway-{name}"));
+    InstancesConfig {
+        install: layout.install.clone(),
+        data: layout.data.clone(),
+        // A folder of its own, which it closes to all others; short, as socket paths hold 107 bytes.
+        run: layout.in_run("i"),
+        first_id: first_id(slot),
+        ranges: IDS.1,
+        shim: beside("shim"),
+        programs: ["init", "buildpacks"].map(|name| (name.to_owned(), beside(name))).to_vec(),
+        mkfs: PathBuf::from("/sbin/mkfs.ext4"),
+    }
 }
 
 fn first_address(slot: u32) -> Ipv4Addr {

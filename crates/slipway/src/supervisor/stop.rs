@@ -1,14 +1,18 @@
 //! `slipway down`: stops everything of an install, apps included.
+//!
+//! Apps are asked to end and have their time for it. What cannot be ended so, as its data folder is gone or the engine
+//! does not start, is killed. A `down` that was cut off is finished by the next one.
 
 use std::fs::{self, File};
 use std::io;
 use std::time::Duration;
 
 use engine::{Engine, InstanceState};
+use rustix::fs::FlockOperation;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::router_process::{self, RouterProcess};
-use super::{Error, Supervisor, doing, tear_down};
+use super::{Error, Supervisor, doing, take_lock, tear_down};
 use crate::layout::Layout;
 use crate::printer;
 use crate::settings::Settings;
@@ -21,20 +25,43 @@ pub(crate) async fn down(settings: &Settings) -> Result<(), Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
-    let Some(layout) = Layout::open(&settings.data).map_err(doing("read the data folder"))? else {
+    let known = Layout::open(&settings.data).map_err(doing("read the data folder"))?;
+    let is_whole = known.is_some();
+    let Some(layout) = known.or_else(|| left_behind(settings)) else {
         printer::say(format!("nothing runs from {}: it was never up", settings.data.display()));
         return Ok(());
     };
     stop_supervisor(&layout).await.map_err(doing("stop the running supervisor"))?;
     stop_router(&layout).await.map_err(doing("stop the router"))?;
-    let _lock = stop_instances(settings).await?;
-    tear_down::engine_ended(&layout).await.map_err(doing("stop the engine"))?;
-    tear_down::tear_down(&layout).map_err(doing("take away what is left in the kernel"))?;
+    let _lock = if is_whole {
+        stop_instances(settings, &layout).await?
+    } else {
+        printer::say(format!("{} is gone; ending what still runs from it", settings.data.display()));
+        take_lock(&layout)?
+    };
+    tear_down::engine_ended(&layout).await;
+    tear_down::tear_down(&layout).await.map_err(doing("take away what is left in the kernel"))?;
     printer::say("everything is stopped");
     Ok(())
 }
 
+/// An install whose data folder was deleted while something of it was there: found by the settings it left for its
+/// roles.
+fn left_behind(settings: &Settings) -> Option<Layout> {
+    let folders = fs::read_dir("/run").into_iter().flatten().flatten();
+    folders.into_iter().find_map(|folder| {
+        let install = folder.file_name().to_str()?.strip_prefix("slipway-")?.to_owned();
+        let left: Settings = serde_json::from_slice(&fs::read(folder.path().join("settings.json")).ok()?).ok()?;
+        (left.data == settings.data).then(|| Layout { data: settings.data.clone(), install })
+    })
+}
+
 async fn stop_supervisor(layout: &Layout) -> io::Result<()> {
+    // Nobody holds the lock: whoever wrote the process id is gone, and it may be another's by now.
+    match File::open(layout.in_run("lock")) {
+        Ok(lock) if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() => {}
+        _ => return Ok(()),
+    }
     let Ok(text) = fs::read_to_string(layout.in_run("supervisor.pid")) else { return Ok(()) };
     let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) else { return Ok(()) };
     // Only a process that runs our program: the id may be another's by now.
@@ -54,9 +81,29 @@ async fn stop_router(layout: &Layout) -> io::Result<()> {
     router_process::ended(handle).await
 }
 
-/// Starts an engine of our own for as long as it takes to stop what runs. Answers the lock on the data folder.
-async fn stop_instances(settings: &Settings) -> Result<File, Error> {
-    let supervisor = Supervisor::prepare(settings)?;
+/// Starts an engine of our own for as long as it takes to stop what runs. Answers the lock on the data folder. What
+/// stands in the way of a gentle end is told, and left to the tear-down.
+async fn stop_instances(settings: &Settings, layout: &Layout) -> Result<File, Error> {
+    let supervisor = match Supervisor::prepare(settings) {
+        Ok(supervisor) => supervisor,
+        Err(error @ Error::Running(_)) => return Err(error),
+        Err(error) => {
+            told(&error);
+            return take_lock(layout);
+        }
+    };
+    if let Err(error) = ask_to_end(&supervisor).await {
+        told(&error);
+    }
+    Ok(supervisor.retire())
+}
+
+fn told(error: &Error) {
+    printer::fail(error);
+    printer::warn("the apps cannot be asked to end; killing them");
+}
+
+async fn ask_to_end(supervisor: &Supervisor) -> Result<(), Error> {
     supervisor.start_engine().await?;
     let epoch = vocabulary::Timestamp::now().micros();
     let (engine, connection) = Engine::new(supervisor.layout.in_run("engine.sock"), epoch);
@@ -76,5 +123,5 @@ async fn stop_instances(settings: &Settings) -> Result<File, Error> {
     for instance in &instances {
         engine.remove(instance.spec.id).await.map_err(failed)?;
     }
-    Ok(supervisor.retire())
+    Ok(())
 }

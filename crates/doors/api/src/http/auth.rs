@@ -1,14 +1,12 @@
 //! Who calls: what the `Authorization` header says, and whose account that is.
 
 use axum::extract::FromRequestParts;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use store::accounts::Account;
 use store::authorizations::Authorization;
-use vocabulary::Secret;
+use vocabulary::{Secret, basic_credentials};
 
 use crate::http::error::{Error, Result};
 use crate::http::state::State;
@@ -46,19 +44,16 @@ pub(crate) enum Credentials {
 
 /// Reads the header; nothing if there is none or it makes no sense.
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
-    let (scheme, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = header.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(Credentials::Token(Secret::new(rest.trim())));
     }
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let text = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
-    let (user, password) = text.split_once(':')?;
+    let (user, password) = basic_credentials(header)?;
     if user.contains('@') {
-        return Some(Credentials::Password { email: user.to_lowercase(), password: Secret::new(password) });
+        return Some(Credentials::Password { email: user.to_lowercase(), password });
     }
-    Some(Credentials::Token(Secret::new(if password.is_empty() { user } else { password })))
+    Some(Credentials::Token(if password.reveal().is_empty() { Secret::new(user) } else { password }))
 }
 
 /// The account a token stands for.
@@ -70,6 +65,9 @@ pub(crate) async fn by_token(state: &State, token: &Secret) -> Result<Option<Cal
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn of(header: &str) -> Option<Credentials> {

@@ -82,6 +82,16 @@ impl Error {
         Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
     }
 
+    /// Too much of one account's is under way at once.
+    pub(crate) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
+    }
+
+    /// Too much is under way at once.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorId::ServiceUnavailable, message)
+    }
+
     /// Part of Heroku's API and not built here yet.
     pub(crate) fn unbuilt(what: &str) -> Self {
         let message = format!("{what} is not built on this platform yet.");
@@ -109,6 +119,9 @@ impl IntoResponse for Error {
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Slipway\""));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             StatusCode::TOO_MANY_REQUESTS => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));

@@ -5,6 +5,7 @@ use axum::extract::State;
 use http::StatusCode;
 use schema::{Source, SourceUrls};
 
+use crate::http::auth::Caller;
 use crate::http::base::Base;
 use crate::http::error::Result;
 use crate::http::state::{Shared, State as ApiState};
@@ -12,20 +13,21 @@ use crate::resources::own_app::OwnApp;
 use crate::streams;
 
 /// `POST /sources`
-pub(crate) async fn create(State(state): State<Shared>, base: Base) -> Result<(StatusCode, Json<Source>)> {
-    made(&state, &base)
+pub(crate) async fn create(State(state): State<Shared>, caller: Caller, base: Base) -> Result<(StatusCode, Json<Source>)> {
+    made(&state, &caller, &base)
 }
 
 /// `POST /apps/{app}/sources`
 pub(crate) async fn create_for_app(
     State(state): State<Shared>,
+    caller: Caller,
     base: Base,
     _own: OwnApp,
 ) -> Result<(StatusCode, Json<Source>)> {
-    made(&state, &base)
+    made(&state, &caller, &base)
 }
 
-fn made(state: &ApiState, base: &Base) -> Result<(StatusCode, Json<Source>)> {
-    let url = streams::sources::new_url(state, base)?;
+fn made(state: &ApiState, caller: &Caller, base: &Base) -> Result<(StatusCode, Json<Source>)> {
+    let url = streams::sources::new_url(state, base, caller.account.id)?;
     Ok((StatusCode::CREATED, Json(Source { source_blob: SourceUrls { get_url: url.clone(), put_url: url } })))
 }

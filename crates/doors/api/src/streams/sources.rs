@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use uuid::Uuid;
-use vocabulary::Digest;
+use vocabulary::{AccountId, Digest};
+use work::{Full, Places};
 
 use crate::http::base::Base;
 use crate::http::error::{Error, Result};
@@ -32,26 +33,39 @@ const GOOD_FOR: Duration = Duration::from_hours(1);
 const LIMIT: u64 = 1024 * 1024 * 1024;
 /// The most uploads remembered; then the oldest is forgotten.
 const MOST_UPLOADS: usize = 1024;
+/// Uploads at a time: of all accounts, and of one.
+const AT_ONCE: (usize, usize) = (32, 8);
+/// How long a client may send nothing.
+const SILENCE: Duration = Duration::from_mins(1);
 /// Pieces in flight between the network and the disk.
 const IN_FLIGHT: usize = 8;
 
 /// What an address is about.
 #[derive(Debug, Serialize, Deserialize)]
 enum Place {
-    /// What will be, or was, uploaded under this id.
-    Upload(Uuid),
+    /// What will be, or was, uploaded under this id, by this account.
+    Upload(Uuid, AccountId),
     /// A source of a build.
     Blob(Digest),
 }
 
 /// Which blob each upload became. It is kept in memory, for an hour: after a restart of control a source that was not
 /// built yet is uploaded again.
-#[derive(Debug, Default)]
-pub(crate) struct Sources(Mutex<HashMap<Uuid, (Digest, Instant)>>);
+#[derive(Debug)]
+pub(crate) struct Sources {
+    uploads: Mutex<HashMap<Uuid, (Digest, Instant)>>,
+    places: Places<AccountId>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self { uploads: Mutex::default(), places: Places::new(AT_ONCE.0, AT_ONCE.1) }
+    }
+}
 
 impl Sources {
     fn insert(&self, id: Uuid, digest: Digest) {
-        let mut uploads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         uploads.retain(|_, (_, at)| at.elapsed() < GOOD_FOR);
         if uploads.len() >= MOST_UPLOADS {
             let oldest = uploads.iter().min_by_key(|(_, (_, at))| *at).map(|(id, _)| *id);
@@ -61,13 +75,13 @@ impl Sources {
     }
 
     fn get(&self, id: Uuid) -> Option<Digest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(digest, _)| digest.clone())
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(digest, _)| digest.clone())
     }
 }
 
-/// A new address to upload to and read from.
-pub(crate) fn new_url(state: &ApiState, base: &Base) -> Result<String> {
-    url(state, base, &Place::Upload(Uuid::new_v4()))
+/// A new address for an account to upload to and read from.
+pub(crate) fn new_url(state: &ApiState, base: &Base, account: AccountId) -> Result<String> {
+    url(state, base, &Place::Upload(Uuid::new_v4(), account))
 }
 
 /// The address of a source a build was made from.
@@ -88,17 +102,25 @@ fn url(state: &ApiState, base: &Base, place: &Place) -> Result<String> {
 
 fn digest(state: &ApiState, place: &Place) -> Option<Digest> {
     match place {
-        Place::Upload(id) => state.sources.get(*id),
+        Place::Upload(id, _) => state.sources.get(*id),
         Place::Blob(digest) => Some(digest.clone()),
     }
 }
 
 /// `PUT /streams/sources/{token}`: the upload, once; a second one replaces the first.
 pub(crate) async fn put(State(state): State<Shared>, Path(token): Path<String>, body: Body) -> Result<StatusCode> {
-    let Place::Upload(id) = ticket::admit(&state.store, CONTEXT, &token)? else { return Err(ticket::gone()) };
+    let Place::Upload(id, account) = ticket::admit(&state.store, CONTEXT, &token)? else { return Err(ticket::gone()) };
+    let _place = state.sources.places.take(&account).map_err(full)?;
     let digest = receive(body, state.blobs.draft()?).await?;
     state.sources.insert(id, digest);
     Ok(StatusCode::OK)
+}
+
+fn full(full: Full) -> Error {
+    match full {
+        Full::Own(limit) => Error::too_many(format!("Too many of your uploads are under way: {limit} at a time.")),
+        Full::All => Error::busy("The platform has too many uploads under way. Try again."),
+    }
 }
 
 /// `GET /streams/sources/{token}`
@@ -137,7 +159,9 @@ async fn receive(body: Body, draft: Draft) -> Result<Digest> {
 async fn send(body: Body, pieces: mpsc::Sender<Piece>) -> Result<()> {
     let mut body = body.into_data_stream();
     let mut bytes = 0;
-    while let Some(piece) = body.next().await {
+    loop {
+        let piece = tokio::time::timeout(SILENCE, body.next()).await;
+        let Some(piece) = piece.map_err(|_| Error::bad_request("The upload stalled."))? else { break };
         let piece = piece.map_err(|_| Error::bad_request("The upload broke off."))?;
         bytes += piece.len() as u64;
         if bytes > LIMIT {

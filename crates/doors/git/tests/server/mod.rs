@@ -19,14 +19,51 @@ pub(crate) const STRANGER: &str = "HRKU-stranger-stranger-stranger-stranger";
 
 pub(crate) struct Door {
     pub(crate) bench: Bench,
+    serving: Option<Serving>,
+    repositories: PathBuf,
+    config: git::Config,
+    _jobs: tokio::task::JoinHandle<()>,
+}
+
+/// The door in a runtime of its own, which can end as a process does: everywhere at once.
+struct Serving {
+    runtime: tokio::runtime::Runtime,
     router: axum::Router,
     address: std::net::SocketAddr,
-    repositories: PathBuf,
-    _jobs: tokio::task::JoinHandle<()>,
+}
+
+impl Serving {
+    fn begin(bench: &Bench, config: &git::Config) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let inside = runtime.enter();
+        let engine = bench.sim.engine();
+        let (builds, blobs, outputs) = (bench.builds.clone(), bench.blobs.clone(), bench.outputs.clone());
+        let pushes = bench.folder.path().join("pushes");
+        let state = git::Git::new(bench.store.clone(), engine, builds, blobs, outputs, &pushes, config).unwrap();
+        let router = git::router(state);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = router.clone();
+        tokio::spawn(async move { axum::serve(listener, serving).await.unwrap() });
+        drop(inside);
+        Self { runtime, router, address }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 impl Door {
     pub(crate) async fn open() -> Self {
+        Self::with(git::Config::default()).await
+    }
+
+    pub(crate) async fn with(config: git::Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let repositories = folder.path().join("git");
         let hooks = hooks(folder.path());
@@ -35,24 +72,53 @@ impl Door {
             run_git(&place, &hooks, app, service, protocol.as_deref(), &fds)
         });
         let sim = Sim::begin(folder.path(), Some(run_git));
-        let engine = sim.engine();
         let bench = Bench::around(Config::default(), folder, sim).await;
         let stranger = stranger(&bench).await;
         authorize(&bench, bench.account.id, TOKEN).await;
         authorize(&bench, stranger, STRANGER).await;
-        let (builds, blobs, outputs) = (bench.builds.clone(), bench.blobs.clone(), bench.outputs.clone());
-        let state = git::Git::new(bench.store.clone(), engine, builds, blobs, outputs, &git::Config::default());
-        let router = git::router(state);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = router.clone();
-        tokio::spawn(async move { axum::serve(listener, serving).await.unwrap() });
+        let serving = Some(Serving::begin(&bench, &config));
         let jobs = bench.run_jobs();
-        Self { bench, router, address, repositories, _jobs: jobs }
+        Self { bench, serving, repositories, config, _jobs: jobs }
+    }
+
+    /// Ends the door as the end of its process would.
+    pub(crate) fn end(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.runtime.shutdown_background();
+        }
+    }
+
+    /// Begins anew, at another address.
+    pub(crate) fn begin(&mut self) {
+        self.serving = Some(Serving::begin(&self.bench, &self.config));
+    }
+
+    fn serving(&self) -> &Serving {
+        self.serving.as_ref().unwrap()
+    }
+
+    /// The commit of a branch, once it is this one.
+    pub(crate) async fn branch_becomes(&self, branch: &str, commit: &str) -> bool {
+        let repository = self.repositories.join(self.bench.app.id.to_string());
+        for _ in 0..1000 {
+            let mut command = Command::new("git");
+            command.arg("-C").arg(&repository).args(["rev-parse", "--verify", "--quiet", branch]);
+            let is = String::from_utf8(command.output().unwrap().stdout).unwrap();
+            if is.trim() == commit {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    /// How many pushes are kept.
+    pub(crate) fn kept(&self) -> usize {
+        std::fs::read_dir(self.bench.folder.path().join("pushes")).unwrap().count()
     }
 
     pub(crate) fn url(&self, token: &str, app: &str) -> String {
-        format!("http://heroku:{token}@{}/{app}.git", self.address)
+        format!("http://heroku:{token}@{}/{app}.git", self.serving().address)
     }
 
     pub(crate) fn work(&self) -> Work {
@@ -75,7 +141,7 @@ impl Door {
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!(":{TOKEN}"));
         let request = request.header("authorization", format!("Basic {credentials}"));
         let request = request.body(axum::body::Body::from(body)).unwrap();
-        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let answer = self.serving().router.clone().oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.into_body().collect().await.unwrap().to_bytes().to_vec())
     }

@@ -92,7 +92,7 @@ fn packed(input: impl Read, output: impl Write, args: &[String]) -> Result<(), R
     let [prefix, limit] = args else { return Err(Refusal::Invalid("usage: packer PREFIX LIMIT_BYTES".to_owned())) };
     let limit = limit.parse().map_err(|_| Refusal::Invalid("the limit is no number".to_owned()))?;
     let plan = Plan::new(prefix, limit)?;
-    let spool = sys::confine::inherited(SPOOL).map_err(|error| Refusal::Failed(error.to_string()))?;
+    let spool = sys::descriptors::inherited(SPOOL).map_err(|error| Refusal::Failed(error.to_string()))?;
     Ok(normalise(input, output, File::from(spool), &plan)?)
 }
 

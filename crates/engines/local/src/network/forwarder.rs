@@ -21,11 +21,11 @@ use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{RData, Record, RecordType};
 use rustix::process::Resource;
-use sys::confine::{Confinement, confine, inherited};
+use sys::confine::{Confinement, confine};
+use sys::descriptors::inherited;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Numbers of the sockets in the child.
 const UDP: i32 = 3;
@@ -35,14 +35,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Questions under way at once, in all and of one dyno.
 const IN_FLIGHT: usize = 512;
 const IN_FLIGHT_EACH: usize = 64;
-/// TCP connections at once. Each may ask one question after the other.
+/// TCP connections at once, in all and of one dyno. Each may ask one question after the other.
 const CONNECTIONS: usize = 128;
+const CONNECTIONS_EACH: usize = 16;
 /// The largest answer over UDP that no client refuses (EDNS's usual 1232 is below).
 const MAX_UDP: usize = 4096;
 /// What a looked-up address may be kept for, in seconds.
 const LOOKED_UP_TTL: u32 = 30;
-/// Pause before a forwarder that died is started again.
-const RESTART: Duration = Duration::from_millis(200);
+/// Pauses before a forwarder that died is started again: doubled from the first to the last.
+const RESTART: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// A forwarder that served so long was well: the pauses begin anew.
+const STEADY: Duration = Duration::from_mins(1);
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The sockets, bound by the engine, since port 53 takes rights.
@@ -54,18 +57,24 @@ pub(super) struct Sockets {
 
 /// Runs the forwarder and starts it again whenever it dies.
 pub(super) async fn supervise(command: Vec<String>, uid: u32, sockets: Sockets) {
+    let mut pause = RESTART.0;
     loop {
+        let begun = Instant::now();
         match spawn(&command, uid, &sockets) {
             Ok(mut child) => {
                 // Dropping the pipe would tell it to end.
                 let pipe = child.stdin.take();
                 let status = child.wait().await;
-                tracing::error!(?status, "the DNS forwarder ended; starting it again");
+                tracing::error!(?status, ?pause, "the DNS forwarder ended; starting it again");
                 drop(pipe);
             }
             Err(error) => tracing::error!(%error, "could not start the DNS forwarder"),
         }
-        tokio::time::sleep(RESTART).await;
+        if begun.elapsed() >= STEADY {
+            pause = RESTART.0;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RESTART.1);
     }
 }
 
@@ -119,7 +128,7 @@ async fn serve_udp(forwarder: Arc<Forwarder>, socket: Arc<UdpSocket>) -> io::Res
         // Errors here are ICMP answers to earlier datagrams, no reason to stop.
         let Ok((count, client)) = socket.recv_from(&mut buffer).await else { continue };
         let question = buffer.get(..count).unwrap_or_default().to_vec();
-        let Some(place) = forwarder.enter(client.ip()) else {
+        let Some(place) = forwarder.questions.enter(client.ip()) else {
             if let Some(answer) = refusal(&question) {
                 // Best effort, like all of UDP.
                 drop(socket.send_to(&answer, client).await);
@@ -137,19 +146,18 @@ async fn serve_udp(forwarder: Arc<Forwarder>, socket: Arc<UdpSocket>) -> io::Res
 }
 
 async fn serve_tcp(forwarder: Arc<Forwarder>, listener: TcpListener) -> io::Result<()> {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok((stream, client)) = listener.accept().await else {
             // Out of descriptors; some will be free soon.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { continue };
+        let Some(place) = forwarder.connections.enter(client.ip()) else { continue };
         let forwarder = Arc::clone(&forwarder);
         tokio::spawn(async move {
             // A broken connection is its client's affair.
             drop(serve_connection(&forwarder, stream, client.ip()).await);
-            drop(permit);
+            drop(place);
         });
     }
 }
@@ -157,7 +165,7 @@ async fn serve_tcp(forwarder: Arc<Forwarder>, listener: TcpListener) -> io::Resu
 async fn serve_connection(forwarder: &Arc<Forwarder>, mut stream: TcpStream, client: IpAddr) -> io::Result<()> {
     loop {
         let question = timeout(PATIENCE, read_framed(&mut stream)).await??;
-        let answer = match forwarder.enter(client) {
+        let answer = match forwarder.questions.enter(client) {
             Some(_place) => forwarder.answer(&question, true).await,
             None => refusal(&question),
         };
@@ -215,39 +223,62 @@ fn clean(answer: &mut Message) {
     });
 }
 
-#[derive(Default)]
 struct Forwarder {
-    in_flight: Mutex<HashMap<IpAddr, usize>>,
+    questions: Places,
+    connections: Places,
     resolvers: Mutex<Option<(SystemTime, Vec<SocketAddr>)>>,
 }
 
-/// A place among the questions under way.
-struct Place(Arc<Forwarder>, IpAddr);
+impl Default for Forwarder {
+    fn default() -> Self {
+        Self {
+            questions: Places::new(IN_FLIGHT, IN_FLIGHT_EACH),
+            connections: Places::new(CONNECTIONS, CONNECTIONS_EACH),
+            resolvers: Mutex::default(),
+        }
+    }
+}
+
+/// How much is under way at once: in all, and for one dyno, so that none keeps the others from being answered.
+#[derive(Clone)]
+struct Places {
+    all: usize,
+    each: usize,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// One of them.
+struct Place(Places, IpAddr);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = in_flight.get_mut(&self.1) {
+        let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.1) {
             *count -= 1;
             if *count == 0 {
-                in_flight.remove(&self.1);
+                taken.remove(&self.1);
             }
         }
     }
 }
 
-impl Forwarder {
-    fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
-        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = in_flight.values().sum();
-        let each = in_flight.entry(client).or_default();
-        if all >= IN_FLIGHT || *each >= IN_FLIGHT_EACH {
-            return None;
-        }
-        *each += 1;
-        Some(Place(Arc::clone(self), client))
+impl Places {
+    fn new(all: usize, each: usize) -> Self {
+        Self { all, each, taken: Arc::default() }
     }
 
+    fn enter(&self, client: IpAddr) -> Option<Place> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(&client).copied().unwrap_or_default();
+        if own >= self.each || taken.values().sum::<usize>() >= self.all {
+            return None;
+        }
+        taken.insert(client, own + 1);
+        Some(Place(self.clone(), client))
+    }
+}
+
+impl Forwarder {
     /// The answer in the client's words; none if it asked nothing.
     async fn answer(&self, question: &[u8], tcp: bool) -> Option<Vec<u8>> {
         let question = parse(question)?;
@@ -372,12 +403,17 @@ mod tests {
 
     #[test]
     fn one_dyno_cannot_take_all_places() {
-        let forwarder = Arc::new(Forwarder::default());
-        let one: Vec<_> = std::iter::from_fn(|| forwarder.enter(IpAddr::from([198, 18, 0, 1]))).collect();
-        assert_eq!(one.len(), IN_FLIGHT_EACH);
-        assert!(forwarder.enter(IpAddr::from([198, 18, 0, 2])).is_some());
-        drop(one);
-        assert!(forwarder.enter(IpAddr::from([198, 18, 0, 1])).is_some());
+        let Forwarder { questions, connections, .. } = Forwarder::default();
+        for (places, each) in [(questions, IN_FLIGHT_EACH), (connections, CONNECTIONS_EACH)] {
+            let one: Vec<_> = std::iter::from_fn(|| places.enter(IpAddr::from([198, 18, 0, 1]))).collect();
+            assert_eq!(one.len(), each);
+            let other = places.enter(IpAddr::from([198, 18, 0, 2]));
+            assert!(other.is_some());
+            drop(one);
+            assert!(places.enter(IpAddr::from([198, 18, 0, 1])).is_some());
+            drop(other);
+            assert!(places.taken.lock().unwrap().is_empty());
+        }
     }
 
     #[test]
