@@ -51,7 +51,8 @@ pub fn a_command_tells_how_it_ended(client: &Client) -> Result<(), Failure> {
     let app = repository.create()?;
     repository.push()?.good()?;
     let status = |line: &str| Ok::<_, Failure>(repository.heroku(&["run", "-x", "--", line])?.status.code());
-    for (line, expected) in [("exit 3", 3), ("true", 0), ("false", 1), ("kill -TERM $$", 143), ("no-such-program", 127)] {
+    for (line, expected) in [("exit 3", 3), ("true", 0), ("false", 1), ("kill -TERM $$", 143), ("no-such-program", 127)]
+    {
         let ended = status(line)?;
         ensure!(ended == Some(expected), "{line}: {ended:?}");
     }
@@ -59,7 +60,8 @@ pub fn a_command_tells_how_it_ended(client: &Client) -> Result<(), Failure> {
     ensure!(through.status.code() == Some(3), "in a terminal: {} {}", through.status, through.both());
     let plain = repository.heroku(&["run", "-x", "--", "printf 'a b'"])?.good()?;
     ensure!(plain.stdout == "a b", "the output is {:?}", plain.stdout);
-    let env = repository.heroku(&["run", "-e", "ONE=1;TWO=a b", "-s", "standard-2x", "--", "echo $ONE $TWO"])?.good()?;
+    let env =
+        repository.heroku(&["run", "-e", "ONE=1;TWO=a b", "-s", "standard-2x", "--", "echo $ONE $TWO"])?.good()?;
     ensure!(env.stdout == "1 a b\n", "the output is {:?}", env.stdout);
     // A process type stands for its command, which takes arguments.
     let greeting = repository.heroku(&["run", "-x", "--", "greet", "--all", "of", "you"])?.good()?.stdout;
@@ -71,7 +73,8 @@ pub fn a_command_tells_how_it_ended(client: &Client) -> Result<(), Failure> {
     let nothing = empty.heroku(&["run", "true"])?.bad()?;
     ensure!(nothing.both().contains("no code"), "{}", nothing.both());
     let lines = repository.heroku(&["logs", "--num", "500", "--app", &app])?.good()?.stdout;
-    for wanted in ["Starting process with command `exit 3` by user", "Awaiting client", "Process exited with status 3"] {
+    for wanted in ["Starting process with command `exit 3` by user", "Awaiting client", "Process exited with status 3"]
+    {
         ensure!(lines.contains(wanted), "{wanted:?} is missing: {lines}");
     }
     Ok(())
@@ -86,7 +89,8 @@ pub fn pipes_carry_everything(client: &Client) -> Result<(), Failure> {
         ensure!(through.len() == text.len(), "{} bytes of {} came back", through.len(), text.len());
         ensure!(Sha256::digest(&through) == Sha256::digest(&text), "the bytes that came back are others");
     }
-    let counted = piped(&repository, &["run", "--no-tty", "--", "wc -c; echo one >&2; echo two; echo three >&2"], b"x\ny")?;
+    let counted =
+        piped(&repository, &["run", "--no-tty", "--", "wc -c; echo one >&2; echo two; echo three >&2"], b"x\ny")?;
     ensure!(counted.good()?.stdout == "3\none\ntwo\nthree\n", "the order is lost");
     Ok(())
 }
@@ -105,18 +109,21 @@ pub fn a_detached_dyno_is_seen_and_stopped(client: &Client) -> Result<(), Failur
     repository.heroku(&["ps:restart"])?.good()?;
     client.platform.kill("control")?;
     client.platform.kill("engine")?;
-    until("it is still there", || Ok(repository.heroku(&["ps"])?.stdout.contains(&format!("{name} (Standard-1X): up"))))?;
+    until("it is still there", || {
+        Ok(repository.heroku(&["ps"])?.stdout.contains(&format!("{name} (Standard-1X): up")))
+    })?;
     repository.heroku(&["ps:wait", "--with-run"])?.good()?;
     repository.heroku(&["ps:stop", "--dyno-name", &name])?.good()?;
     until("it is gone", || Ok(!repository.heroku(&["ps"])?.good()?.stdout.contains(&name)))?;
     let lines = repository.heroku(&["logs", "--dyno-name", &name])?.good()?.stdout;
-    for wanted in ["Stopping all processes with SIGTERM", "exited with status 143", "State changed from up to complete"] {
+    for wanted in ["Stopping all processes with SIGTERM", "exited with status 143", "State changed from up to complete"]
+    {
         ensure!(lines.contains(wanted), "{wanted:?} is missing: {lines}");
     }
     // One that ends by itself leaves its last line, however short it lived.
     let brief = name_in(&repository.heroku(&["run:detached", "echo brief"])?.good()?)?;
     until("its line is in the log", || {
-        Ok(repository.heroku(&["logs", "--dyno-name", &brief])?.good()?.stdout.contains("app[run.") )
+        Ok(repository.heroku(&["logs", "--dyno-name", &brief])?.good()?.stdout.contains("app[run."))
     })?;
     client.get_until(&app, "/", |response| response.status == 200)?;
     repository.heroku(&["ps:kill", "--dyno-name", "web.1"])?.good()?;
@@ -140,7 +147,8 @@ pub fn a_session_outlives_control(client: &Client) -> Result<(), Failure> {
 pub fn a_program_runs_inside_a_dyno(client: &Client) -> Result<(), Failure> {
     let (repository, app) = client.deploy("hello")?;
     client.get_until(&app, "/", |response| response.status == 200)?;
-    let look = "echo $DYNO; id -u; grep -c . /proc/1/comm; touch /etc/mine; grep -E '^(CapEff|Seccomp):' /proc/self/status";
+    let look =
+        "echo $DYNO; id -u; grep -c . /proc/1/comm; touch /etc/mine; grep -E '^(CapEff|Seccomp):' /proc/self/status";
     let inside = repository.heroku(&["run:inside", "web.1", "--", look])?.good()?.stdout;
     for wanted in ["web.1\n", "1000\n", "Read-only file system", "CapEff:\t0000000000000000", "Seccomp:\t2"] {
         ensure!(inside.contains(wanted), "{wanted:?} is missing: {inside}");
@@ -174,6 +182,7 @@ fn type_at(repository: &Repository, line: &str) -> Result<Terminal, Failure> {
 
 fn name_in(output: &Output) -> Result<String, Failure> {
     let text = output.both();
-    let name = text.split(|letter: char| letter.is_whitespace()).find(|word| word.starts_with("run.") && word.len() == 8);
+    let name =
+        text.split(|letter: char| letter.is_whitespace()).find(|word| word.starts_with("run.") && word.len() == 8);
     Ok(name.ok_or_else(|| format!("no dyno's name: {text}"))?.to_owned())
 }

@@ -142,8 +142,7 @@ async fn handshake(worker: &Worker, socket: TcpStream) -> Option<(Client, Named)
     let accepted = timeout(worker.timeouts.handshake, TlsAcceptor::from(Arc::clone(&worker.tls)).accept(socket)).await;
     let stream = accepted.ok()?.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()?;
     let session = stream.get_ref().1;
-    let named =
-        Named { name: session.server_name().map(str::to_owned), protocol: session.alpn_protocol().is_some() };
+    let named = Named { name: session.server_name().map(str::to_owned), protocol: session.alpn_protocol().is_some() };
     Some((Client::Tls(Box::new(stream)), named))
 }
 

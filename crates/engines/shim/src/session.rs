@@ -109,6 +109,13 @@ impl Session {
         }
     }
 
+    /// The program is being stopped: a client that has not come need not come any more.
+    pub(crate) fn dismiss(&mut self) {
+        if matches!(self.client, Client::Awaited) {
+            self.hang_up(Verdict::GoOn);
+        }
+    }
+
     /// The program ended: what it left still goes to the client.
     pub(crate) fn program_ended(&mut self) {
         self.ended = true;

@@ -148,6 +148,7 @@ impl Shim<'_> {
     }
 
     fn stop(&mut self, grace: Duration) {
+        self.instance.session.iter_mut().for_each(Session::dismiss);
         signal(&self.instance.pidfd, Signal::TERM);
         let moment = Instant::now().checked_add(grace);
         self.kill_at = match (self.kill_at, moment) {
@@ -160,7 +161,10 @@ impl Shim<'_> {
         let Some(socket) = self.engines.get(engine) else { return };
         match packets::receive::<ToShim>(socket.as_fd()) {
             Ok(Some((ToShim::Stop { grace_ms }, _))) => self.stop(Duration::from_millis(grace_ms)),
-            Ok(Some((ToShim::Kill, _))) => signal(&self.instance.pidfd, Signal::KILL),
+            Ok(Some((ToShim::Kill, _))) => {
+                signal(&self.instance.pidfd, Signal::KILL);
+                self.instance.session.iter_mut().for_each(Session::dismiss);
+            }
             Ok(Some((ToShim::Attach, fds))) => {
                 if let (Some(session), Some(client)) = (&mut self.instance.session, fds.into_iter().next()) {
                     session.attach(client);

@@ -95,9 +95,7 @@ pub(crate) fn command(text: &str, types: &ProcessTypes) -> Result<Command, Error
         None => text.to_owned(),
     };
     if text.is_empty() || text.len() > LONGEST_COMMAND || text.contains('\0') {
-        return Err(Error::Invalid(format!(
-            "A command has 1 to {LONGEST_COMMAND} bytes and none of them is zero."
-        )));
+        return Err(Error::Invalid(format!("A command has 1 to {LONGEST_COMMAND} bytes and none of them is zero.")));
     }
     Ok(Command { text, tells_status: told.is_some() })
 }

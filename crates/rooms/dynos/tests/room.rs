@@ -556,7 +556,10 @@ async fn a_detached_one_off_dyno_runs_and_is_forgotten() {
     assert!((1000..10_000).contains(&dyno.name.number()));
     case.until("up", |rows, _| rows.iter().any(|row| row.state == DynoState::Up)).await;
     let env = case.engine.env(dyno.id);
-    assert_eq!((env["TERM"].as_str(), env["GREETING"].as_str(), env["DYNO"].as_str()), ("xterm", "hi", &*dyno.name.to_string()));
+    assert_eq!(
+        (env["TERM"].as_str(), env["GREETING"].as_str(), env["DYNO"].as_str()),
+        ("xterm", "hi", &*dyno.name.to_string())
+    );
     case.engine.end(dyno.id, engine::Exit { status: 0, out_of_memory: false });
     case.until("gone", |rows, engine| rows.is_empty() && engine.count() == 0).await;
     let name = dyno.name;

@@ -2,9 +2,9 @@
 
 use std::os::fd::AsFd;
 
+use router::Timeouts;
 use routes_table::rendezvous::{Answer, Join};
 use routes_table::{Leaf, Web};
-use router::Timeouts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;

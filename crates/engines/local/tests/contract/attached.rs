@@ -148,13 +148,33 @@ async fn whoever_leaves_hangs_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_waited_for_when_it_is_stopped() {
+    let mut fixture = Fixture::new().await;
+    for terminal in [None, Some(TERMINAL)] {
+        let id = fixture.start_as(attached(terminal), "echo up; sleep 600 & wait").await;
+        fixture.engine.stop(id, Duration::from_secs(5)).await.unwrap();
+        assert!(fixture.exit(id).await.status > 128);
+        fixture.engine.remove(id).await.unwrap();
+        let id = fixture.start_as(attached(terminal), "sleep 600").await;
+        fixture.engine.remove(id).await.unwrap();
+    }
+    until("no trace", || fixture.traces().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_slows_the_program_and_loses_nothing() {
     let mut fixture = Fixture::new().await;
     let (id, streams) = fixture.start_attached(None, "head -c 5000000 /dev/zero; exit 6").await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(fixture.engine.list().await.unwrap().iter().any(|status| {
-        status.spec.id == id && matches!(status.state, engine::InstanceState::Running { .. })
-    }));
+    assert!(
+        fixture
+            .engine
+            .list()
+            .await
+            .unwrap()
+            .iter()
+            .any(|status| { status.spec.id == id && matches!(status.state, engine::InstanceState::Running { .. }) })
+    );
     assert_eq!(all(streams).await.len(), 5_000_000);
     assert_eq!(fixture.exit(id).await.status, 6);
 }

@@ -347,8 +347,8 @@ fn link_stack(folder: &Path) {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
         let programs = [
-            "bash", "cat", "dd", "env", "head", "id", "ls", "mkdir", "mv", "perl", "rm", "sleep", "stty", "touch", "tr",
-            "true", "tty",
+            "bash", "cat", "dd", "env", "head", "id", "ls", "mkdir", "mv", "perl", "rm", "sleep", "stty", "touch",
+            "tr", "true", "tty",
         ];
         for name in programs {
             copy_program(&Path::new("/usr/bin").join(name), &root);

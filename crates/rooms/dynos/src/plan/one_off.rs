@@ -36,7 +36,8 @@ pub(super) fn plan(world: &World<'_>, dyno: &Dyno, one_off: &OneOff, plan: &mut 
 }
 
 fn runs(world: &World<'_>, dyno: &Dyno, one_off: &OneOff, plan: &mut Plan) {
-    let age = Duration::from_micros(world.today.micros().saturating_sub(dyno.created_at.micros()).max(0).cast_unsigned());
+    let age =
+        Duration::from_micros(world.today.micros().saturating_sub(dyno.created_at.micros()).max(0).cast_unsigned());
     match one_off.time_to_live.checked_sub(age) {
         _ if dyno.restart_asked => plan.steps.push(Step::Stop(dyno.clone(), Why::NotWanted)),
         None | Some(Duration::ZERO) => plan.steps.push(Step::Stop(dyno.clone(), Why::Expired)),

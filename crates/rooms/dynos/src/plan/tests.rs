@@ -103,7 +103,8 @@ impl Case {
     fn steps(&self) -> Vec<String> {
         let apps = BTreeMap::from([(self.app, self.view.clone())]);
         let (observed, memory, config) = (&self.observed, &self.memory, &self.config);
-        let plan = plan(&World { apps: &apps, observed, memory, config, now: self.now, today: Timestamp::from_micros(0) });
+        let plan =
+            plan(&World { apps: &apps, observed, memory, config, now: self.now, today: Timestamp::from_micros(0) });
         plan.steps.iter().map(|step| self.text(step)).collect()
     }
 
