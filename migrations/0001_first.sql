@@ -10,30 +10,112 @@ CREATE TABLE accounts (
     id TEXT PRIMARY KEY NOT NULL,
     email TEXT NOT NULL UNIQUE,          -- lower case
     name TEXT,
-    password_hash TEXT NOT NULL,         -- argon2id, PHC string
+    password_hash TEXT NOT NULL,         -- argon2id, PHC string; empty for one that was removed
+    last_login INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 );
+
+CREATE TABLE second_factors (
+    account_id TEXT PRIMARY KEY NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    secret TEXT NOT NULL,                -- sealed: what codes are made from (RFC 6238)
+    last_step INTEGER NOT NULL,          -- of the last code that was taken; older ones are used up
+    created_at INTEGER NOT NULL
+);
+
+CREATE TABLE recovery_codes (
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    code_hash TEXT NOT NULL,             -- SHA-256 of the code, hexadecimal; a used one is deleted
+    PRIMARY KEY (account_id, code_hash)
+);
+
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY NOT NULL,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    cookie_hash TEXT UNIQUE,             -- SHA-256 of a browser's cookie; null for a command line's session
+    description TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX sessions_by_account ON sessions (account_id);
+
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY NOT NULL,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    fingerprint TEXT NOT NULL UNIQUE,    -- MD5 of the key, pairs of hexadecimal digits between colons
+    public_key TEXT NOT NULL,            -- as uploaded
+    comment TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX keys_by_account ON keys (account_id);
+
+CREATE TABLE oauth_clients (
+    id TEXT PRIMARY KEY NOT NULL,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    secret TEXT NOT NULL,                -- sealed: its owner may read it again
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+CREATE INDEX oauth_clients_by_account ON oauth_clients (account_id);
 
 CREATE TABLE authorizations (
     id TEXT PRIMARY KEY NOT NULL,
     account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    token_id TEXT NOT NULL,
-    token_hash TEXT NOT NULL UNIQUE,     -- SHA-256 of the token, hexadecimal
-    token_hint TEXT NOT NULL,            -- first and last characters, as the API redacts it
+    client_id TEXT REFERENCES oauth_clients (id) ON DELETE CASCADE,
+    session_id TEXT REFERENCES sessions (id) ON DELETE CASCADE,
+    token_id TEXT,                       -- the access token; all null before a client exchanged its grant
+    token_hash TEXT UNIQUE,              -- SHA-256 of the token, hexadecimal
+    token_hint TEXT,                     -- first and last characters, as the API redacts it
+    refresh_id TEXT,                     -- the same of the refresh token; null without a client
+    refresh_hash TEXT UNIQUE,
+    refresh_hint TEXT,
     description TEXT NOT NULL,
     scope TEXT NOT NULL,                 -- JSON list
     is_default INTEGER NOT NULL,
-    expires_at INTEGER,
+    expires_at INTEGER,                  -- of the access token
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 );
 CREATE INDEX authorizations_by_account ON authorizations (account_id);
+CREATE INDEX authorizations_by_session ON authorizations (session_id);
+CREATE INDEX authorizations_by_client ON authorizations (client_id);
+
+CREATE TABLE grants (
+    id TEXT PRIMARY KEY NOT NULL,
+    authorization_id TEXT NOT NULL REFERENCES authorizations (id) ON DELETE CASCADE,
+    code_hash TEXT NOT NULL UNIQUE,      -- SHA-256 of the code, hexadecimal
+    challenge TEXT,                      -- of the one who may exchange it (RFC 7636, S256)
+    used INTEGER NOT NULL DEFAULT 0,     -- a second use revokes the authorization
+    expires_at INTEGER NOT NULL
+);
+CREATE INDEX grants_by_authorization ON grants (authorization_id);
+
+CREATE TABLE teams (
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+
+CREATE TABLE team_members (
+    id TEXT PRIMARY KEY NOT NULL,
+    team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    role TEXT NOT NULL,                  -- admin, member, viewer
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (team_id, account_id)
+);
+CREATE INDEX team_members_by_account ON team_members (account_id);
 
 CREATE TABLE apps (
     id TEXT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL UNIQUE,
-    owner_id TEXT NOT NULL REFERENCES accounts (id),
+    owner_id TEXT NOT NULL REFERENCES accounts (id), -- of a team's app: who brought it there, which gives no right
+    team_id TEXT REFERENCES teams (id),
+    locked INTEGER NOT NULL DEFAULT 0,   -- a team's app that its members neither see nor join by themselves
     stack TEXT NOT NULL,                 -- of the current release
     build_stack TEXT NOT NULL,           -- of the next build
     maintenance INTEGER NOT NULL DEFAULT 0,
@@ -45,6 +127,29 @@ CREATE TABLE apps (
     updated_at INTEGER NOT NULL
 );
 CREATE INDEX apps_by_owner ON apps (owner_id);
+CREATE INDEX apps_by_team ON apps (team_id);
+
+CREATE TABLE collaborators (
+    id TEXT PRIMARY KEY NOT NULL,
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    permissions TEXT NOT NULL,           -- view,deploy,operate,manage: those that were given
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (app_id, account_id)
+);
+CREATE INDEX collaborators_by_account ON collaborators (account_id);
+
+CREATE TABLE app_transfers (
+    id TEXT PRIMARY KEY NOT NULL,
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    owner_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    recipient_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    state TEXT NOT NULL,                 -- pending, accepted, declined
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX one_pending_transfer_of_an_app ON app_transfers (app_id) WHERE state = 'pending';
 
 CREATE TABLE buildpack_installations (
     app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,

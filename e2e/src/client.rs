@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::http::{Response, request};
-use crate::{Failure, Output, Platform, run};
+use crate::{Failure, Output, Platform, Terminal, run};
 
 /// A user; their home is deleted with them.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Client<'a> {
     /// The platform they use.
     pub platform: &'a Platform,
     home: TempDir,
+    /// The key of somebody who is not the administrator.
+    key: Option<String>,
 }
 
 /// A folder with an app in it, under git.
@@ -30,7 +32,14 @@ pub struct Repository<'a> {
 impl<'a> Client<'a> {
     /// A user with an empty home.
     pub fn new(platform: &'a Platform) -> Result<Self, Failure> {
-        Ok(Self { platform, home: platform.scratch()? })
+        Ok(Self { platform, home: platform.scratch()?, key: None })
+    }
+
+    /// Somebody new, with an account and a home of their own.
+    pub fn somebody(&self, email: &str) -> Result<Self, Failure> {
+        self.platform.slipway(&["users", "add", email])?.good()?;
+        let key = self.platform.slipway(&["users", "token", email])?.good()?.stdout.trim().to_owned();
+        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key) })
     }
 
     /// A command in the user's environment.
@@ -43,6 +52,7 @@ impl<'a> Client<'a> {
         // The lockfile decides its version; an update would also go on after the test has ended.
         command.env("HEROKU_DISABLE_AUTOUPDATE", "true");
         command.envs(self.platform.exports().iter().cloned());
+        command.envs(self.key.iter().map(|key| ("HEROKU_API_KEY", key)));
         command
     }
 
@@ -51,6 +61,20 @@ impl<'a> Client<'a> {
         let output = run(self.command(self.platform.cli()).args(arguments))?;
         self.platform.ran(arguments, &output);
         Ok(output)
+    }
+
+    /// Runs the official command as whoever logged in with it, without the administrator's key.
+    pub fn logged_in(&self, arguments: &[&str]) -> Result<Output, Failure> {
+        let output = run(self.command(self.platform.cli()).args(arguments).env_remove("HEROKU_API_KEY"))?;
+        self.platform.ran(arguments, &output);
+        Ok(output)
+    }
+
+    /// Starts a command at a terminal, without the administrator's key; `words` hold nothing a shell would act on.
+    pub fn at_terminal(&self, words: &str) -> Result<Terminal<'_>, Failure> {
+        let mut script = self.command("script");
+        script.env_remove("HEROKU_API_KEY").env("TERM", "xterm");
+        Terminal::start(self.platform, script, words)
     }
 
     /// Asks an app for a path.
@@ -63,9 +87,9 @@ impl<'a> Client<'a> {
         self.platform.address()
     }
 
-    /// Asks the platform's API with the administrator's key.
+    /// Asks the platform's API with the user's key, which is the administrator's if they have none of their own.
     pub fn api(&self, method: &str, path: &str, body: &str) -> Result<Response, Failure> {
-        let key = self.export("HEROKU_API_KEY")?;
+        let key = self.key.clone().map_or_else(|| self.export("HEROKU_API_KEY"), Ok)?;
         let bearer = format!("Bearer {key}");
         let accept = "application/vnd.heroku+json; version=3";
         let headers = [("Authorization", bearer.as_str()), ("Accept", accept), ("Content-Type", "application/json")];
@@ -138,6 +162,13 @@ impl Repository<'_> {
         let output = run(self.client.command(platform.cli()).current_dir(&self.folder).args(arguments))?;
         platform.ran(arguments, &output);
         Ok(output)
+    }
+
+    /// Starts a shell's line at a terminal, in it and with the administrator's key.
+    pub fn at_terminal(&self, line: &str) -> Result<Terminal<'_>, Failure> {
+        let mut script = self.client.command("script");
+        script.current_dir(&self.folder).env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
+        Terminal::start(self.client.platform, script, line)
     }
 
     /// The official command in it, to be started by whoever asks.

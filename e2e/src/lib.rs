@@ -2,6 +2,7 @@
 //!
 //! Knows `slipway up`, git, the official `heroku` command, plain HTTP. Knows nothing of the inside.
 
+mod browser;
 mod client;
 mod compatibility;
 mod http;
@@ -14,6 +15,7 @@ mod scenario;
 mod terminal;
 mod witness;
 
+pub use browser::Browser;
 pub use client::{Client, Repository};
 pub use http::{Connection, Response, request};
 pub use leftovers::leftovers;

@@ -140,6 +140,11 @@ impl Platform {
         Err(format!("no role {name} runs").into())
     }
 
+    /// Runs `slipway` for this install, as its operator does.
+    pub fn slipway(&self, arguments: &[&str]) -> Result<crate::Output, Failure> {
+        crate::run(Command::new(program()?).args(arguments).arg("--data").arg(self.data()))
+    }
+
     /// Ends a role's process at once.
     pub fn kill(&self, role: &str) -> Result<(), Failure> {
         let pid = self.role(role)?;
@@ -181,7 +186,11 @@ impl Platform {
         crate::run(&mut self.down()?)?.good()?;
         self.supervisor.wait()?;
         let left = crate::leftovers(install, &self.data())?;
-        if left.is_empty() { Ok(()) } else { Err(format!("after slipway down there is still\n{}", left.join("\n")).into()) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("after slipway down there is still\n{}", left.join("\n")).into())
+        }
     }
 
     fn wait_until_up(&mut self) -> Result<(), Failure> {

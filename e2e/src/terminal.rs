@@ -1,93 +1,107 @@
-//! A command in a terminal of its own, as somebody types at it. `script` from util-linux makes the terminal.
+//! The official command at a terminal, for what it only asks people: `script` (bsdutils, on every Debian) holds the
+//! pseudo-terminal.
 
-use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{Read as _, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Failure, Output};
+use crate::{Failure, Output, Platform};
 
-/// How long anything may take to appear.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a prompt may take to come, or the command to end.
+const LIMIT: Duration = Duration::from_mins(2);
 
-/// A running command and its terminal.
+/// A running command; ended when dropped.
 #[derive(Debug)]
-pub struct Terminal {
+pub struct Terminal<'a> {
+    platform: &'a Platform,
+    words: String,
     child: Child,
     keyboard: ChildStdin,
-    shown: Arc<Mutex<Vec<u8>>>,
+    screen: Receiver<String>,
+    /// Everything shown so far.
+    shown: String,
+    /// How much of it was waited for already.
+    read: usize,
 }
 
-impl Terminal {
-    /// Starts a shell's line in a terminal of 101 columns and 37 rows. `command` brings the environment; its program
-    /// is not used.
-    pub fn start(environment: &Command, line: &str) -> Result<Self, Failure> {
-        let mut command = Command::new("script");
-        command.env_clear().envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
-        if let Some(folder) = environment.get_current_dir() {
-            command.current_dir(folder);
-        }
-        let line = format!("stty cols 101 rows 37; {line}");
-        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+impl<'a> Terminal<'a> {
+    /// Starts `words`, as a shell reads them, in the environment of `script`, a command that runs
+    /// the program of that name. The terminal has 101 columns and 37 rows.
+    pub(crate) fn start(platform: &'a Platform, mut script: Command, words: &str) -> Result<Self, Failure> {
+        let line = format!("stty cols 101 rows 37; {words}");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let keyboard = child.stdin.take().ok_or("no keyboard")?;
-        let mut screen = child.stdout.take().ok_or("no screen")?;
-        let shown = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&shown);
+        let mut output = child.stdout.take().ok_or("no screen")?;
+        let (show, screen) = channel();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = screen.read(&mut bytes) {
-                seen.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..count]);
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                if show.send(String::from_utf8_lossy(&bytes[..count]).into_owned()).is_err() {
+                    return;
+                }
             }
         });
-        Ok(Self { child, keyboard, shown })
+        Ok(Self { platform, words: words.to_owned(), child, keyboard, screen, shown: String::new(), read: 0 })
     }
 
-    /// Everything that was shown.
-    pub fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.shown.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-
-    /// Waits until a text is shown.
-    pub fn wait_for(&self, text: &str) -> Result<(), Failure> {
+    /// Waits until a text is shown that was not waited for before; answers what was shown since.
+    pub fn wait_for(&mut self, text: &str) -> Result<String, Failure> {
         let begun = Instant::now();
-        while !self.shown().contains(text) {
-            if begun.elapsed() > PATIENCE {
-                return Err(format!("{text:?} was not shown in time: {:?}", self.shown()).into());
+        loop {
+            let unread = self.shown.get(self.read..).unwrap_or_default();
+            if let Some(at) = unread.find(text) {
+                let shown = unread.to_owned();
+                self.read += at + text.len();
+                return Ok(shown);
             }
-            thread::sleep(Duration::from_millis(10));
+            let left = LIMIT.saturating_sub(begun.elapsed());
+            match self.screen.recv_timeout(left) {
+                Ok(more) => self.shown.push_str(&more),
+                Err(_) => return Err(format!("the terminal never showed {text:?}:\n{}", self.shown).into()),
+            }
         }
-        Ok(())
     }
 
-    /// Types.
-    pub fn enter(&mut self, keys: &str) -> Result<(), Failure> {
+    /// Types a text and Enter.
+    pub fn enter(&mut self, text: &str) -> Result<(), Failure> {
+        // A prompt that is shown listens a moment later.
+        thread::sleep(Duration::from_millis(300));
+        self.press(&format!("{text}\r"))
+    }
+
+    /// Presses keys, nothing else.
+    pub fn press(&mut self, keys: &str) -> Result<(), Failure> {
         self.keyboard.write_all(keys.as_bytes())?;
         Ok(self.keyboard.flush()?)
     }
 
-    /// Waits for the end.
+    /// Waits for the end; answers everything shown.
     pub fn end(mut self) -> Result<Output, Failure> {
-        let status = self.status()?;
-        // What it showed last may still be on its way from the terminal.
-        thread::sleep(Duration::from_millis(50));
-        Ok(Output { status, stdout: self.shown(), stderr: String::new() })
-    }
-
-    fn status(&mut self) -> Result<ExitStatus, Failure> {
         let begun = Instant::now();
+        while let Ok(more) = self.screen.recv_timeout(LIMIT.saturating_sub(begun.elapsed())) {
+            self.shown.push_str(&more);
+        }
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
+                let output = Output { status, stdout: std::mem::take(&mut self.shown), stderr: String::new() };
+                let arguments: Vec<&str> = self.words.split(' ').skip(1).collect();
+                self.platform.ran(&arguments, &output);
+                return Ok(output);
             }
-            if begun.elapsed() > PATIENCE {
-                self.child.kill()?;
-                self.child.wait()?;
-                return Err(format!("it did not end in time: {:?}", self.shown()).into());
+            if begun.elapsed() > LIMIT {
+                return Err(format!("the command at the terminal did not end:\n{}", self.shown).into());
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+impl Drop for Terminal<'_> {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }

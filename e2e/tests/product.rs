@@ -1,16 +1,18 @@
 //! The product's promises, acted out with real clients on a real platform.
 
 mod product {
+    pub mod accounts;
     pub mod bad_input;
     pub mod commands;
     pub mod deploys;
     pub mod everyday;
     pub mod isolation;
     pub mod run;
+    pub mod sharing;
     pub mod traffic;
 }
 
-use product::{bad_input, commands, deploys, everyday, isolation, run, traffic};
+use product::{accounts, bad_input, commands, deploys, everyday, isolation, run, sharing, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -21,9 +23,20 @@ macro_rules! scenarios {
 fn main() -> std::process::ExitCode {
     e2e::main(scenarios![
         commands::who_i_am,
+        accounts::users_are_added_listed_and_removed_while_the_platform_runs,
+        accounts::login_with_a_password_and_logout,
+        accounts::login_through_the_browser_and_logout,
+        accounts::login_with_a_second_factor,
+        accounts::authorizations_are_made_shown_rotated_and_revoked,
+        accounts::clients_are_made_shown_changed_and_destroyed,
+        accounts::keys_are_added_listed_and_removed,
+        accounts::no_secret_is_written_down,
         commands::an_app_is_created_listed_renamed_and_destroyed,
         commands::config_vars_are_set_read_and_unset,
         commands::buildpacks_are_set_added_removed_and_cleared,
+        sharing::a_collaborator_works_on_anothers_app,
+        sharing::a_team_has_apps_members_and_permissions,
+        sharing::an_app_changes_hands,
         deploys::an_app_without_dependencies_goes_live,
         commands::dynos_are_listed_scaled_and_restarted,
         commands::logs_tell_what_happened,

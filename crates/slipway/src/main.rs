@@ -2,6 +2,7 @@
 //!
 //! Knows settings, wiring and printing; every subcommand is a few lines that call a room or a role.
 
+mod accounts;
 mod ca;
 mod doctor;
 mod env;
@@ -39,6 +40,9 @@ enum Command {
     Env(Box<Written>),
     /// Look whether this machine can run the platform, and say what to mend
     Doctor(Box<Written>),
+    /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
+    #[command(subcommand)]
+    Users(accounts::UsersCommand),
     /// Stack images: what dynos and builds run on
     #[command(subcommand)]
     Stack(StackCommand),
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Command::Down(written) => settled(*written, |settings| told(block_on(supervisor::down(settings)))),
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
         Command::Doctor(written) => settled(*written, doctor::run),
+        Command::Users(command) => told(accounts::run(command)),
         Command::Stack(StackCommand::Build(written)) => settled(*written, |settings| told(stack::ensure(settings))),
     }
 }

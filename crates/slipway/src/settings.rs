@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// The file read when `--config` is not given, if it exists.
 const DEFAULT_FILE: &str = "/etc/slipway/slipway.toml";
+/// The data folder that is used when none is named.
+const DEFAULT_DATA: &str = "/var/lib/slipway";
 
 /// The settings as they are written, unchecked. The fields are the flags, the names in the file, and, with the
 /// prefix `SLIPWAY_`, the environment's variables.
@@ -63,6 +65,28 @@ pub(crate) struct Written {
     /// What the platform writes about itself, as a filter of levels and parts [default: info]
     #[arg(long, env = "SLIPWAY_LOG", value_name = "FILTER")]
     log: Option<String>,
+}
+
+/// Where an install is, for commands that need to know nothing else.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// A TOML file with settings [default: /etc/slipway/slipway.toml, if it exists]
+    #[arg(long, env = "SLIPWAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// The folder that holds everything the platform keeps [default: /var/lib/slipway]
+    #[arg(long, env = "SLIPWAY_DATA", value_name = "DIR")]
+    data: Option<String>,
+}
+
+impl Place {
+    /// The data folder.
+    pub(crate) fn data(&self) -> Result<PathBuf, Mistakes> {
+        let file = read_file(self.config.as_deref()).map_err(|mistake| Mistakes(vec![mistake]))?;
+        let mut check = Check { mistakes: vec![] };
+        let data = check.folder("data", self.data.clone().or(file.data), DEFAULT_DATA);
+        if check.mistakes.is_empty() { Ok(data) } else { Err(Mistakes(check.mistakes)) }
+    }
 }
 
 /// The settings, complete and valid.
@@ -152,7 +176,7 @@ impl Check {
     fn all(&mut self, written: Written) -> Settings {
         let listen = if written.listen.is_empty() { vec!["127.0.0.1:5080".to_owned()] } else { written.listen };
         Settings {
-            data: self.folder("data", written.data, "/var/lib/slipway"),
+            data: self.folder("data", written.data, DEFAULT_DATA),
             listen: listen.iter().filter_map(|text| self.address(text)).collect(),
             domain: self.domain(written.domain),
             egress_allow: written.egress_allow.into_iter().filter(|text| self.range(text)).collect(),

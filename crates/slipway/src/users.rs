@@ -40,6 +40,35 @@ impl Users {
     }
 }
 
+impl Users {
+    /// The user that owns the store, if the platform was ever up here.
+    pub(crate) fn find_control() -> io::Result<User> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no user slipway; run `slipway up` first");
+        find("slipway")?.ok_or_else(missing)
+    }
+}
+
+impl User {
+    /// Gives up being root for this user, for good. Only this thread and those it starts: call it before there are
+    /// others.
+    pub(crate) fn become_it(self) -> io::Result<()> {
+        use rustix::process::{Gid, Uid};
+        use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+        if rustix::process::geteuid().as_raw() == self.uid {
+            return Ok(());
+        }
+        if !rustix::process::geteuid().is_root() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "run this as root (sudo)"));
+        }
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        set_thread_groups(&[])?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)?;
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        Ok(())
+    }
+}
+
 fn ensure(name: &str) -> io::Result<User> {
     if let Some(user) = find(name)? {
         return Ok(user);

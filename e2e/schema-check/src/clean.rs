@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 /// Reads a variant; its references are made to lead to the member `name` of the root.
 ///
 /// Taken out: ids of resources, which are base addresses to a validator and would lead references astray; patterns
-/// with a host of Heroku; the format `uri` of host names, which are none.
+/// with a host of Heroku; the format `uri` of host names, which are none. Put in: the role `viewer`, which members of a
+/// team are given (`team-member.team_role`) and the list of roles lacks that they are shown with.
 pub(crate) fn variant(text: &str, name: &str) -> Value {
     let text = text.replace("\"#/definitions/", &format!("\"#/{name}/definitions/"));
     let mut schema = serde_json::from_str(&text).unwrap_or_default();
@@ -27,6 +28,11 @@ fn tidy(value: &mut Value) {
             }
             if members.get("format").and_then(Value::as_str) == Some("uri") {
                 members.remove("format");
+            }
+            if let Some(Value::Array(allowed)) = members.get_mut("enum")
+                && allowed.contains(&json!("collaborator"))
+            {
+                allowed.push(json!("viewer"));
             }
             members.values_mut().for_each(tidy);
         }

@@ -21,14 +21,14 @@ pub fn a_command_runs_in_a_terminal(client: &Client) -> Result<(), Failure> {
     }
     let mut shell = type_at(&repository, "run bash")?;
     shell.wait_for("$ ")?;
-    shell.enter("echo $((6 * 7)) > answer; cat answer\r")?;
+    shell.enter("echo $((6 * 7)) > answer; cat answer")?;
     shell.wait_for("42\r")?;
-    shell.enter("exit\r")?;
+    shell.enter("exit")?;
     shell.end()?.good()?;
     editor(&repository)?;
     let mut sleeper = type_at(&repository, "run -x -- 'echo asleep; sleep 600'")?;
     sleeper.wait_for("asleep\r")?;
-    sleeper.enter("\u{3}")?;
+    sleeper.press("\u{3}")?;
     let woken = sleeper.end()?;
     ensure!(woken.status.code() == Some(130), "Ctrl-C: {} {}", woken.status, woken.both());
     Ok(())
@@ -38,7 +38,7 @@ pub fn a_command_runs_in_a_terminal(client: &Client) -> Result<(), Failure> {
 fn editor(repository: &Repository) -> Result<(), Failure> {
     let mut editor = type_at(repository, "run -- 'nano note; echo kept: $(cat note)'")?;
     editor.wait_for("GNU nano")?;
-    editor.enter("written by hand\u{18}y\r")?;
+    editor.press("written by hand\u{18}y\r")?;
     let shown = editor.end()?.good()?.stdout;
     ensure!(shown.contains("kept: written by hand"), "the editor kept nothing: {shown:?}");
     Ok(())
@@ -136,10 +136,10 @@ pub fn a_session_outlives_control(client: &Client) -> Result<(), Failure> {
     shell.wait_for("$ ")?;
     client.platform.kill("control")?;
     client.platform.kill("engine")?;
-    shell.enter("echo still $((40 + 2))\r")?;
+    shell.enter("echo still $((40 + 2))")?;
     shell.wait_for("still 42")?;
     until("control is back and knows it", || Ok(repository.heroku(&["ps"])?.stdout.contains(": bash")))?;
-    shell.enter("exit\r")?;
+    shell.enter("exit")?;
     shell.end()?.good()?;
     until("it is gone", || Ok(!repository.heroku(&["ps"])?.good()?.stdout.contains(": bash")))
 }
@@ -155,7 +155,7 @@ pub fn a_program_runs_inside_a_dyno(client: &Client) -> Result<(), Failure> {
     }
     let mut shell = type_at(&repository, "run:inside web.1 bash")?;
     shell.wait_for("$ ")?;
-    shell.enter("cat /proc/*/comm | sort | uniq; exit\r")?;
+    shell.enter("cat /proc/*/comm | sort | uniq; exit")?;
     let shown = shell.end()?.good()?.stdout;
     ensure!(shown.contains("node"), "the app is not beside it: {shown:?}");
     let status = repository.heroku(&["run:inside", "-x", "web.1", "--", "exit 5"])?.status.code();
@@ -176,8 +176,8 @@ fn piped(repository: &Repository, arguments: &[&str], input: &[u8]) -> Result<Ou
 }
 
 /// The official command in a terminal.
-fn type_at(repository: &Repository, line: &str) -> Result<Terminal, Failure> {
-    Terminal::start(&repository.command(), &format!("heroku {line}"))
+fn type_at<'a>(repository: &'a Repository, line: &str) -> Result<Terminal<'a>, Failure> {
+    repository.at_terminal(&format!("heroku {line}"))
 }
 
 fn name_in(output: &Output) -> Result<String, Failure> {

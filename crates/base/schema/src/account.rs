@@ -43,7 +43,7 @@ pub struct Account {
     pub italian_customer_terms: Option<String>,
     /// Always null.
     pub italian_partner_terms: Option<String>,
-    /// Not kept: null.
+    /// When a password was last accepted.
     pub last_login: Option<Time>,
     /// Whether a second factor is asked for.
     pub mfa_enabled: bool,

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::{Named, Team, Time, User};
 
-/// An app.
+/// An app. `G` is how it shows its generation: by id and name, in a team's list by name alone.
 #[derive(Debug, Clone, Serialize)]
-pub struct App {
+pub struct App<G = Named> {
     /// Its id.
     pub id: Uuid,
     /// Its name.
@@ -30,7 +30,7 @@ pub struct App {
     /// What the current slug runs on.
     pub current_build_architecture: Vec<String>,
     /// `cedar`.
-    pub generation: Named,
+    pub generation: G,
     /// Where to push.
     pub git_url: String,
     /// Where the web dynos answer.
@@ -39,9 +39,9 @@ pub struct App {
     pub internal_routing: Option<bool>,
     /// Whether every request gets the maintenance page.
     pub maintenance: bool,
-    /// Null: there are no teams yet.
+    /// The team that has it, under its former name.
     pub organization: Option<Team>,
-    /// Null, too.
+    /// The team that has it.
     pub team: Option<Team>,
     /// Null: there are no spaces.
     pub space: Option<Named>,

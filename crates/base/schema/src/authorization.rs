@@ -1,10 +1,9 @@
-//! An OAuth authorization.
+//! An OAuth authorization, and what belongs to one.
 
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Time, User};
+use crate::{Id, Time};
 
 /// `/oauth/authorizations`.
 #[derive(Debug, Clone, Serialize)]
@@ -15,25 +14,25 @@ pub struct Authorization {
     pub description: String,
     /// What its token may do.
     pub scope: Vec<String>,
-    /// Its token.
+    /// Its token; null before a client exchanged its grant.
     pub access_token: Option<AccessToken>,
-    /// Null: there are no OAuth clients yet.
-    pub client: Option<Value>,
-    /// Null, too.
-    pub grant: Option<Value>,
-    /// Null, too.
-    pub refresh_token: Option<Value>,
-    /// Null: there are no browser sessions.
-    pub session: Option<Value>,
+    /// The client it was given to.
+    pub client: Option<AuthorizationClient>,
+    /// What that client exchanges for tokens; only in the answer that made it.
+    pub grant: Option<Grant>,
+    /// What that client gets new access tokens with.
+    pub refresh_token: Option<AccessToken>,
+    /// The session it ends with.
+    pub session: Option<Id>,
     /// Whose.
-    pub user: User,
+    pub user: AuthorizationUser,
     /// When it was made.
     pub created_at: Time,
     /// When it last changed.
     pub updated_at: Time,
 }
 
-/// The token of an authorization.
+/// A token of an authorization.
 #[derive(Debug, Clone, Serialize)]
 pub struct AccessToken {
     /// Its own id.
@@ -42,4 +41,37 @@ pub struct AccessToken {
     pub token: String,
     /// Seconds it is good for, if it ends.
     pub expires_in: Option<i64>,
+}
+
+/// The client of an authorization.
+#[derive(Debug, Clone, Serialize)]
+pub struct AuthorizationClient {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Where its users come back to.
+    pub redirect_uri: String,
+}
+
+/// The user of an authorization.
+#[derive(Debug, Clone, Serialize)]
+pub struct AuthorizationUser {
+    /// The account's id.
+    pub id: Uuid,
+    /// The account's email.
+    pub email: String,
+    /// Full name.
+    pub full_name: Option<String>,
+}
+
+/// A code for tokens.
+#[derive(Debug, Clone, Serialize)]
+pub struct Grant {
+    /// Its own id.
+    pub id: Uuid,
+    /// The code.
+    pub code: String,
+    /// Seconds it is good for.
+    pub expires_in: i64,
 }

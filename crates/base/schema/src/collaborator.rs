@@ -14,7 +14,7 @@ pub struct Collaborator {
     pub app: Named,
     /// What they may do.
     pub permissions: Vec<Permission>,
-    /// `owner`.
+    /// `owner`, `collaborator`, or what they are in the team that has the app.
     pub role: Option<&'static str>,
     /// Who.
     pub user: User,

@@ -24,6 +24,8 @@ pub enum ErrorId {
     Unauthorized,
     /// 403: signed in, and not allowed.
     Forbidden,
+    /// 403: a code of the second factor is wanted.
+    TwoFactor,
     /// 404: no such thing.
     NotFound,
     /// 405: the path has no such method.

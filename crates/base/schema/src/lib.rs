@@ -7,6 +7,7 @@
 
 mod account;
 mod app;
+mod app_transfer;
 mod authorization;
 mod build;
 mod buildpack;
@@ -16,19 +17,26 @@ mod dyno;
 mod dyno_size;
 mod error;
 mod formation;
+mod key;
 mod log_session;
+mod oauth_client;
+mod oauth_token;
 mod rate_limit;
 mod reference;
 mod region;
 mod release;
+mod session;
 mod slug;
 mod source;
 mod stack;
+mod team;
+mod team_app;
 mod time;
 
 pub use account::Account;
 pub use app::App;
-pub use authorization::{AccessToken, Authorization};
+pub use app_transfer::AppTransfer;
+pub use authorization::{AccessToken, Authorization, AuthorizationClient, AuthorizationUser, Grant};
 pub use build::{Build, BuildBuildpack, SourceBlob};
 pub use buildpack::{BuildpackInstallation, NamedUrl, RegistryBuildpack, RegistrySource, Revision};
 pub use collaborator::{Collaborator, Permission};
@@ -37,14 +45,20 @@ pub use dyno::Dyno;
 pub use dyno_size::DynoSize;
 pub use error::{Error, ErrorId};
 pub use formation::Formation;
+pub use key::Key;
 pub use log_session::LogSession;
+pub use oauth_client::OAuthClient;
+pub use oauth_token::{Empty, GrantType, OAuthToken};
 pub use rate_limit::RateLimit;
 pub use reference::{Id, Named, Numbered, Team, User};
 pub use region::{Provider, Region};
 pub use release::Release;
+pub use session::Session;
 pub use slug::{Slug, SlugBlob};
 pub use source::{Source, SourceUrls};
 pub use stack::Stack;
+pub use team::{Person, TeamFeature, TeamInfo, TeamMember, TeamPreferences};
+pub use team_app::TeamApp;
 pub use time::Time;
 
 /// The schema of variant `3.sdk` as its owner published it (licence: `published/SCHEMA-LICENSES.txt`).

@@ -37,5 +37,5 @@ pub struct User {
     pub email: String,
 }
 
-/// A team; there are none yet, so that every place for one is null.
+/// A team, by id and name.
 pub type Team = Named;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use vocabulary::{AccountId, AppId, AppName, ConfigVarName, Secret, Stack, Timestamp};
+use vocabulary::{AccountId, AppId, AppName, ConfigVarName, Secret, Stack, TeamId, Timestamp};
 
-use crate::row::{parsed, time, time_option};
+use crate::row::{parsed, parsed_option, time, time_option};
 use crate::{Error, Store, Write};
 
 /// Config vars by name.
@@ -19,8 +19,12 @@ pub struct App {
     pub id: AppId,
     /// Its name, unique on the platform.
     pub name: AppName,
-    /// Whose.
+    /// Whose; of a team's app, who brought it there, which gives no right.
     pub owner_id: AccountId,
+    /// The team that has it, if one does.
+    pub team_id: Option<TeamId>,
+    /// Whether the team's members are kept out who were not let in one by one.
+    pub locked: bool,
     /// The stack of the current release.
     pub stack: Stack,
     /// The stack of the next build.
@@ -44,6 +48,8 @@ fn app(row: &SqliteRow) -> Result<App, Error> {
         id: parsed(row, "id")?,
         name: parsed(row, "name")?,
         owner_id: parsed(row, "owner_id")?,
+        team_id: parsed_option(row, "team_id")?,
+        locked: row.try_get("locked")?,
         stack: parsed(row, "stack")?,
         build_stack: parsed(row, "build_stack")?,
         maintenance: row.try_get("maintenance")?,
@@ -95,10 +101,47 @@ pub async fn all(store: &Store) -> Result<Vec<App>, Error> {
     sqlx::query("SELECT * FROM apps ORDER BY id").fetch_all(&store.readers).await?.iter().map(app).collect()
 }
 
-/// An account's own apps, by id.
+/// An account's own apps, by id; no team's.
 pub async fn owned_by(store: &Store, owner: AccountId) -> Result<Vec<App>, Error> {
-    let rows = sqlx::query("SELECT * FROM apps WHERE owner_id = $1 ORDER BY id").bind(owner.to_string());
+    let rows = sqlx::query("SELECT * FROM apps WHERE owner_id = $1 AND team_id IS NULL ORDER BY id");
+    rows.bind(owner.to_string()).fetch_all(&store.readers).await?.iter().map(app).collect()
+}
+
+/// The apps an account is a collaborator of, by id.
+pub async fn shared_with(store: &Store, account: AccountId) -> Result<Vec<App>, Error> {
+    let rows = sqlx::query(
+        "SELECT * FROM apps WHERE id IN (SELECT app_id FROM collaborators WHERE account_id = $1) ORDER BY id",
+    );
+    rows.bind(account.to_string()).fetch_all(&store.readers).await?.iter().map(app).collect()
+}
+
+/// A team's apps, by id.
+pub async fn of_team(store: &Store, team: TeamId) -> Result<Vec<App>, Error> {
+    let rows = sqlx::query("SELECT * FROM apps WHERE team_id = $1 ORDER BY id").bind(team.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(app).collect()
+}
+
+/// Gives an app to a team, or takes it out of one with nothing; `owner` is the new owner, or who brings it there. It
+/// is not locked afterwards.
+pub async fn give(write: &mut Write, id: AppId, owner: AccountId, team: Option<TeamId>) -> Result<(), Error> {
+    let statement =
+        sqlx::query("UPDATE apps SET owner_id = $2, team_id = $3, locked = 0, updated_at = $4 WHERE id = $1")
+            .bind(id.to_string())
+            .bind(owner.to_string())
+            .bind(team.map(|team| team.to_string()))
+            .bind(Timestamp::now().micros());
+    statement.execute(&mut *write.transaction).await?;
+    Ok(())
+}
+
+/// Locks or unlocks a team's app.
+pub async fn set_locked(write: &mut Write, id: AppId, locked: bool) -> Result<(), Error> {
+    let statement = sqlx::query("UPDATE apps SET locked = $2, updated_at = $3 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(locked)
+        .bind(Timestamp::now().micros());
+    statement.execute(&mut *write.transaction).await?;
+    Ok(())
 }
 
 /// Renames an app. Fails with [`Error::Taken`] if the name is.

@@ -2,8 +2,9 @@
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use vocabulary::{AccountId, AppId, DomainId, Hostname, Timestamp};
+use vocabulary::{AppId, DomainId, Hostname, Timestamp};
 
+use crate::apps::App;
 use crate::row::{parsed, time};
 use crate::{Error, Store, Write};
 
@@ -55,11 +56,14 @@ pub async fn count(write: &mut Write, app: AppId) -> Result<i64, Error> {
     Ok(row.fetch_one(&mut *write.transaction).await?.try_get("n")?)
 }
 
-/// The domains of apps that are not `owner`'s.
-pub async fn of_others(write: &mut Write, owner: AccountId) -> Result<Vec<Hostname>, Error> {
-    let rows =
-        sqlx::query("SELECT hostname FROM domains JOIN apps ON apps.id = domains.app_id WHERE apps.owner_id <> $1")
-            .bind(owner.to_string());
+/// The domains of apps of other owners than this one's: of another team, or of another account's own.
+pub async fn of_others(write: &mut Write, app: &App) -> Result<Vec<Hostname>, Error> {
+    let rows = sqlx::query(
+        "SELECT hostname FROM domains JOIN apps ON apps.id = domains.app_id \
+         WHERE NOT (apps.team_id IS $2 AND ($2 IS NOT NULL OR apps.owner_id = $1))",
+    )
+    .bind(app.owner_id.to_string())
+    .bind(app.team_id.map(|team| team.to_string()));
     rows.fetch_all(&mut *write.transaction).await?.iter().map(|row| parsed(row, "hostname")).collect()
 }
 

@@ -17,20 +17,30 @@
 //! ```
 
 pub mod accounts;
+pub mod app_transfers;
 pub mod apps;
 pub mod authorizations;
 pub mod buildpacks;
 pub mod builds;
+pub mod collaborators;
 pub mod domains;
 pub mod dynos;
 pub mod facts;
 pub mod formation;
+pub mod grants;
+mod hash;
 pub mod jobs;
+pub mod keys;
 pub mod layers;
+pub mod oauth_clients;
 pub mod releases;
 mod row;
 pub mod seal;
+pub mod second_factors;
+pub mod sessions;
 pub mod slugs;
+pub mod team_members;
+pub mod teams;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -61,6 +71,9 @@ pub enum Error {
     /// A unique name is taken.
     #[error("{0} is already taken")]
     Taken(&'static str),
+    /// The file's schema is not the one this program works with.
+    #[error("the store was made by another version of this program; restart the platform with this one")]
+    OtherVersion,
 }
 
 impl Error {
@@ -108,6 +121,28 @@ impl Store {
             .busy_timeout(Duration::from_secs(10));
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self { readers, writer, key })
+    }
+
+    /// Opens the database beside the process that owns it. Its schema is left alone: a file of another version is
+    /// refused. SQLite lets the two write in turn, as both begin with `BEGIN IMMEDIATE` and wait for each other.
+    pub async fn join(file: &Path, key: SealKey) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10));
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let applied: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(&writer)
+                .await
+                .map_err(|_| Error::OtherVersion)?;
+        let ours = MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec()));
+        if !ours.eq(applied) {
+            return Err(Error::OtherVersion);
+        }
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { readers, writer, key })
     }

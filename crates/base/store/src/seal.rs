@@ -41,14 +41,18 @@ impl SealKey {
         Self(bytes)
     }
 
+    /// The key in a file of 32 bytes.
+    pub fn load(file: &Path) -> std::io::Result<Self> {
+        let no_key =
+            || std::io::Error::new(std::io::ErrorKind::InvalidData, "the seal key's file does not hold 32 bytes");
+        <[u8; 32]>::try_from(std::fs::read(file)?).map(Self).map_err(|_| no_key())
+    }
+
     /// The key in a file of 32 bytes; made there (0600) if the file does not exist.
     pub fn load_or_create(file: &Path) -> std::io::Result<Self> {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
-        match std::fs::read(file) {
-            Ok(bytes) => <[u8; 32]>::try_from(bytes).map(Self).map_err(|_| {
-                std::io::Error::new(std::io::ErrorKind::InvalidData, "the seal key's file does not hold 32 bytes")
-            }),
+        match Self::load(file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self::generate();
                 let mut new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
@@ -56,7 +60,7 @@ impl SealKey {
                 new.sync_all()?;
                 Ok(key)
             }
-            Err(error) => Err(error),
+            loaded => loaded,
         }
     }
 

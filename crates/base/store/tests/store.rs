@@ -132,9 +132,84 @@ async fn a_token_is_found_by_its_text_and_kept_as_a_hash() {
     };
     let made = authorizations::create(&mut write, &new).await.unwrap();
     write.commit().await.unwrap();
-    assert_eq!(made.token_hint, "HRKU-0123**********bcdef");
+    assert_eq!(made.token.unwrap().hint, "HRKU-0123**********bcdef");
     assert_eq!(authorizations::by_token(&store, &token).await.unwrap().unwrap().id, made.id);
     assert!(authorizations::by_token(&store, &Secret::new("other")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_second_process_joins_the_store_and_leaves_its_schema_alone() {
+    let (store, folder) = store::scratch().await;
+    let account = account(&store).await;
+    let file = folder.join("slipway.db");
+    let other = store::Store::join(&file, store.key().clone()).await.unwrap();
+    let first = store.write().await.unwrap();
+    let second = tokio::spawn(async move {
+        let mut write = other.write().await.unwrap();
+        accounts::set_name(&mut write, account.id, Some("Ada")).await.unwrap();
+        write.commit().await.unwrap();
+    });
+    first.commit().await.unwrap();
+    second.await.unwrap();
+    assert_eq!(accounts::get(&store, account.id).await.unwrap().unwrap().name.as_deref(), Some("Ada"));
+    let missing = store::Store::join(&folder.join("other.db"), store.key().clone()).await;
+    assert!(missing.is_err() && !folder.join("other.db").exists());
+}
+
+#[tokio::test]
+async fn a_removed_account_stays_behind_what_it_deployed_and_cannot_sign_in() {
+    let (store, _folder) = store::scratch().await;
+    let app = app(&store, "sushi").await;
+    let mut write = store.write().await.unwrap();
+    let other = accounts::create(&mut write, "bob@example.com", &Secret::new("hash")).await.unwrap();
+    let clean = accounts::create(&mut write, "eve@example.com", &Secret::new("hash")).await.unwrap();
+    let token = Secret::new("HRKU-0123456789abcdef0123456789abcdef");
+    let new = authorizations::New {
+        account_id: other.id,
+        token: &token,
+        description: "",
+        scope: &[],
+        is_default: false,
+        expires_at: None,
+    };
+    authorizations::create(&mut write, &new).await.unwrap();
+    let release = releases::New {
+        app_id: app.id,
+        slug_id: None,
+        config: &ConfigVars::new(),
+        status: ReleaseStatus::Succeeded,
+        description: "Deploy",
+        account_id: other.id,
+    };
+    releases::create(&mut write, &release).await.unwrap();
+    accounts::remove(&mut write, other.id).await.unwrap();
+    accounts::remove(&mut write, clean.id).await.unwrap();
+    write.commit().await.unwrap();
+    assert!(accounts::by_email(&store, "bob@example.com").await.unwrap().is_none());
+    assert!(authorizations::by_token(&store, &token).await.unwrap().is_none());
+    let left = accounts::get(&store, other.id).await.unwrap().unwrap();
+    assert_eq!((left.name, left.password_hash.reveal()), (None, ""));
+    assert!(accounts::get(&store, clean.id).await.unwrap().is_none());
+    assert_eq!(accounts::all(&store).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn codes_are_taken_once() {
+    use store::second_factors;
+    let (store, _folder) = store::scratch().await;
+    let account = account(&store).await;
+    let codes = [Secret::new("one"), Secret::new("two")];
+    let mut write = store.write().await.unwrap();
+    second_factors::set(&mut write, account.id, &Secret::new("SECRET"), 7, &codes).await.unwrap();
+    assert!(!second_factors::take_step(&mut write, account.id, 7).await.unwrap());
+    assert!(second_factors::take_step(&mut write, account.id, 8).await.unwrap());
+    assert!(!second_factors::take_step(&mut write, account.id, 8).await.unwrap());
+    assert!(second_factors::take_recovery_code(&mut write, account.id, &codes[0]).await.unwrap());
+    assert!(!second_factors::take_recovery_code(&mut write, account.id, &codes[0]).await.unwrap());
+    write.commit().await.unwrap();
+    assert_eq!(second_factors::recovery_codes_left(&store, account.id).await.unwrap(), 1);
+    assert_eq!(second_factors::secret(&store, account.id).await.unwrap(), Some(Secret::new("SECRET")));
+    assert!(accounts::get(&store, account.id).await.unwrap().unwrap().second_factor);
 }
 
 #[tokio::test]

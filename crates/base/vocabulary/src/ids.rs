@@ -68,22 +68,40 @@ ids! {
     AccountId,
     /// An app.
     AppId,
+    /// An app's way to another owner.
+    AppTransferId,
     /// An OAuth authorization, the owner of one access token.
     AuthorizationId,
     /// A build.
     BuildId,
     /// One entry of an app's ordered list of buildpacks.
     BuildpackInstallationId,
+    /// Somebody's permissions on an app.
+    CollaboratorId,
     /// A custom domain.
     DomainId,
     /// One run of one dyno: a restart makes a new id under the same name. The engine's instances carry it.
     DynoId,
     /// One process type of an app with its quantity and size.
     FormationId,
+    /// A code that a client exchanges for tokens.
+    GrantId,
+    /// A public key of a user.
+    KeyId,
+    /// A program that acts for users with their consent.
+    OAuthClientId,
     /// A release.
     ReleaseId,
+    /// A browser, or a command line that was let in by one.
+    SessionId,
     /// A slug.
     SlugId,
+    /// A team.
+    TeamId,
+    /// Somebody's place in a team.
+    TeamMemberId,
+    /// An access or refresh token.
+    TokenId,
 }
 
 #[cfg(test)]

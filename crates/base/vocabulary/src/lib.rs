@@ -4,6 +4,7 @@
 //! needs the time passes a [`Timestamp`] in. A value of one of these types is valid because it exists; parsing
 //! happens once, at a door, through `FromStr`.
 
+mod access;
 mod basic;
 mod digest;
 mod dyno_size;
@@ -16,20 +17,25 @@ mod stack;
 mod states;
 mod timestamp;
 
+pub use access::{Permission, Permissions, Scope, TeamRole, UnknownPermission, UnknownScope, UnknownTeamRole};
 pub use basic::basic_credentials;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
 pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
-    AccountId, AppId, AuthorizationId, BuildId, BuildpackInstallationId, DomainId, DynoId, FormationId, InvalidId,
-    ReleaseId, SlugId,
+    AccountId, AppId, AppTransferId, AuthorizationId, BuildId, BuildpackInstallationId, CollaboratorId, DomainId,
+    DynoId, FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId, TeamMemberId,
+    TokenId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,
-    ProcessType, ReleaseVersion,
+    InvalidTeamName, ProcessType, ReleaseVersion, TeamName,
 };
 pub use procfile::{InvalidProcfile, ProcessTypes};
 pub use secret::Secret;
 pub use stack::{Stack, UnknownStack};
-pub use states::{BuildEvent, BuildStatus, DynoEvent, DynoState, IllegalMove, ReleaseEvent, ReleaseStatus};
+pub use states::{
+    BuildEvent, BuildStatus, DynoEvent, DynoState, IllegalMove, ReleaseEvent, ReleaseStatus, TransferEvent,
+    TransferStatus,
+};
 pub use timestamp::Timestamp;

@@ -96,6 +96,21 @@ name! {
     }
 }
 
+name! {
+    /// A team's name, 2 to 30 characters like an app's: it is the name in `NAME@herokumanager.com`, by which the
+    /// official command knows a team's app.
+    TeamName, InvalidTeamName,
+    "A team's name must start with a letter, end with a letter or digit and can only contain lowercase letters, digits, and dashes, 2 to 30 characters in all",
+    |text| {
+        let bytes = text.as_bytes();
+        (2..=30).contains(&bytes.len())
+            && bytes.first().is_some_and(u8::is_ascii_lowercase)
+            && bytes.last().is_some_and(|last| *last != b'-')
+            && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+            && !["apps", "invitations", "permissions"].contains(&text)
+    }
+}
+
 impl ProcessType {
     /// The type whose dynos receive requests.
     #[must_use]
@@ -240,6 +255,16 @@ mod tests {
         }
         for name in ["ab", "1ab", "Abc", "abc-", "a_b", "a.b", "../x", "", "é-abc", &"a".repeat(31)] {
             assert!(name.parse::<AppName>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn team_names_are_no_paths_of_the_api() {
+        for name in ["ab", "acme-widgets", "t1"] {
+            assert!(name.parse::<TeamName>().is_ok(), "{name}");
+        }
+        for name in ["a", "Acme", "acme-", "a.b", "a@b", "apps", "permissions", "invitations"] {
+            assert!(name.parse::<TeamName>().is_err(), "{name}");
         }
     }
 

@@ -174,6 +174,45 @@ impl DynoState {
     }
 }
 
+states! {
+    /// An app on its way to another owner: `pending → accepted | declined`. Owner: the API.
+    TransferStatus {
+        /// Nobody answered; the app is where it was.
+        Pending = "pending",
+        /// The recipient took it.
+        Accepted = "accepted",
+        /// The recipient did not want it.
+        Declined = "declined",
+    }
+}
+
+/// What can happen to a transfer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransferEvent {
+    /// The recipient takes the app.
+    Accept,
+    /// The recipient refuses it.
+    Decline,
+}
+
+impl TransferStatus {
+    /// The state after `event`.
+    pub fn after(self, event: TransferEvent) -> Result<Self, IllegalMove> {
+        match (self, event) {
+            (Self::Pending, TransferEvent::Accept) => Ok(Self::Accepted),
+            (Self::Pending, TransferEvent::Decline) => Ok(Self::Declined),
+            (from, event) => Err(IllegalMove {
+                thing: "transfer",
+                from: from.as_str(),
+                event: match event {
+                    TransferEvent::Accept => "be accepted",
+                    TransferEvent::Decline => "be declined",
+                },
+            }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +222,13 @@ mod tests {
         assert_eq!(BuildStatus::Pending.after(BuildEvent::Succeed), Ok(BuildStatus::Succeeded));
         assert!(BuildStatus::Failed.after(BuildEvent::Succeed).is_err());
         assert!(ReleaseStatus::Succeeded.after(ReleaseEvent::Fail).is_err());
+    }
+
+    #[test]
+    fn a_transfer_is_answered_once() {
+        assert_eq!(TransferStatus::Pending.after(TransferEvent::Accept), Ok(TransferStatus::Accepted));
+        assert!(TransferStatus::Declined.after(TransferEvent::Accept).is_err());
+        assert!(TransferStatus::Accepted.after(TransferEvent::Decline).is_err());
     }
 
     #[test]

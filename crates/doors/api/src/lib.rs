@@ -11,8 +11,10 @@ mod platform;
 mod resources;
 mod router;
 mod setup;
+mod signin;
 mod streams;
 mod unbuilt;
+pub mod users;
 
 pub use platform::{Hosts, Platform, Repositories};
 pub use router::{Access, Endpoint, endpoints, router};

@@ -1,19 +1,22 @@
 //! The table of contents: one line per endpoint.
 
+use access::Action;
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 
+use crate::http::permitted::Passes;
 use crate::http::state::{Shared, State};
 use crate::http::{accept, cors, etag, guard, head, list, panic, request_id};
 use crate::platform::Platform;
 use crate::resources::{
-    account, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars, domains,
-    dyno_sizes, dynos, favorites, features, formation, log_sessions, login, missing, regions, releases, slugs, sources,
-    stacks, status,
+    account, app_transfers, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars,
+    domains, dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients,
+    oauth_tokens, regions, releases, sessions, slugs, sources, stacks, status, team_apps, team_members, teams,
 };
+use crate::signin;
 use crate::streams;
 use crate::unbuilt;
 
@@ -26,6 +29,8 @@ pub enum Access {
     TokenOrPassword,
     /// Whoever knows the address; it holds a secret or nothing worth hiding.
     Open,
+    /// Whoever has a browser: a page that asks for what it needs itself.
+    Page,
 }
 
 /// One line of the table.
@@ -37,6 +42,8 @@ pub struct Endpoint {
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// What it does, as its handler's first argument says; nothing where no token is asked for.
+    pub action: Option<Action>,
 }
 
 /// The API as a router. What it does not know it answers itself with 404, 405 or 501; a door that shares its hosts
@@ -44,41 +51,70 @@ pub struct Endpoint {
 pub fn router(platform: Platform) -> Router {
     let state = State::new(platform);
     let table = contents(Some(&state)).router;
-    layered(table.fallback(unbuilt::answer).method_not_allowed_fallback(unbuilt::answer)).with_state(state)
+    let api = layered(table.fallback(unbuilt::answer).method_not_allowed_fallback(unbuilt::answer));
+    api.merge(signin::router()).with_state(state)
 }
 
 /// Every endpoint there is, for tests that must not forget one.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    contents(None).endpoints
+    let pages = signin::table().into_iter().map(|(path, _)| Endpoint {
+        method: Method::GET,
+        path,
+        access: Access::Page,
+        action: None,
+    });
+    contents(None).endpoints.into_iter().chain(pages).collect()
 }
 
 fn contents(state: Option<&Shared>) -> Table<'_> {
     let table = Table { router: Router::new(), endpoints: vec![], state };
-    open(app_parts(app(accounts(table))))
+    open(teams(app_parts(app(accounts(table)))))
 }
 
 fn accounts(table: Table<'_>) -> Table<'_> {
     table
         .token(Method::GET, "/account", account::info)
+        .token(Method::PATCH, "/account", account::update)
+        .token(Method::DELETE, "/account", account::delete)
         .token(Method::GET, "/account/rate-limits", account::rate_limits)
         .token(Method::GET, "/account/features", list::none)
         .token(Method::GET, "/account/features/{feature}", missing::feature)
-        .token(Method::GET, "/account/keys", list::none)
+        .token(Method::GET, "/account/keys", keys::list)
+        .token(Method::POST, "/account/keys", keys::create)
+        .token(Method::GET, "/account/keys/{key}", keys::info)
+        .token(Method::DELETE, "/account/keys/{key}", keys::delete)
         .token(Method::GET, "/users/{user}", account::user)
         .token(Method::GET, "/users/{user}/apps", account::apps)
+        .token(Method::GET, "/account/app-transfers", app_transfers::list)
+        .token(Method::POST, "/account/app-transfers", app_transfers::create)
+        .token(Method::GET, "/account/app-transfers/{transfer}", app_transfers::info)
+        .token(Method::PATCH, "/account/app-transfers/{transfer}", app_transfers::update)
+        .token(Method::DELETE, "/account/app-transfers/{transfer}", app_transfers::delete)
         .token_or_password(Method::POST, "/oauth/authorizations", authorizations::create)
         .token(Method::GET, "/oauth/authorizations", authorizations::list)
         .token(Method::GET, "/oauth/authorizations/{authorization}", authorizations::info)
+        .token(Method::PATCH, "/oauth/authorizations/{authorization}", authorizations::update)
         .token(Method::DELETE, "/oauth/authorizations/{authorization}", authorizations::delete)
-        .token(Method::DELETE, "/oauth/sessions/{session}", missing::session)
+        .token(
+            Method::POST,
+            "/oauth/authorizations/{authorization}/actions/regenerate-tokens",
+            authorizations::regenerate,
+        )
+        .token(Method::GET, "/oauth/clients", oauth_clients::list)
+        .token(Method::POST, "/oauth/clients", oauth_clients::create)
+        .token(Method::GET, "/oauth/clients/{client}", oauth_clients::info)
+        .token(Method::PATCH, "/oauth/clients/{client}", oauth_clients::update)
+        .token(Method::DELETE, "/oauth/clients/{client}", oauth_clients::delete)
+        .token(Method::POST, "/oauth/clients/{client}/actions/rotate-credentials", oauth_clients::rotate)
+        .token(Method::GET, "/oauth/sessions", sessions::list)
+        .token(Method::DELETE, "/oauth/sessions/{session}", sessions::delete)
         .token(Method::GET, "/regions", regions::list)
         .token(Method::GET, "/regions/{region}", regions::info)
         .token(Method::GET, "/stacks", stacks::list)
         .token(Method::GET, "/stacks/{stack}", stacks::info)
         .token(Method::GET, "/dyno-sizes", dyno_sizes::list)
         .token(Method::GET, "/dyno-sizes/{size}", dyno_sizes::info)
-        .token(Method::GET, "/teams", list::none)
         .token(Method::GET, "/addons", list::none)
         .token(Method::GET, "/addon-attachments", list::none)
         .token(Method::GET, "/pipelines", list::none)
@@ -131,7 +167,9 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::PATCH, "/apps/{app}/domains/{domain}", domains::update)
         .token(Method::DELETE, "/apps/{app}/domains/{domain}", domains::delete)
         .token(Method::GET, "/apps/{app}/collaborators", collaborators::list)
+        .token(Method::POST, "/apps/{app}/collaborators", collaborators::create)
         .token(Method::GET, "/apps/{app}/collaborators/{collaborator}", collaborators::info)
+        .token(Method::DELETE, "/apps/{app}/collaborators/{collaborator}", collaborators::delete)
         .token(Method::GET, "/apps/{app}/features", features::none)
         .token(Method::GET, "/apps/{app}/features/{feature}", features::missing)
         .token(Method::GET, "/apps/{app}/addons", features::none)
@@ -143,11 +181,42 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/apps/{app}/review-app", features::no_review_app)
 }
 
+fn teams(table: Table<'_>) -> Table<'_> {
+    table
+        .token(Method::GET, "/teams", teams::list)
+        .token(Method::POST, "/teams", teams::create)
+        .token(Method::GET, "/teams/permissions", teams::permissions)
+        .token(Method::GET, "/teams/{team}", teams::info)
+        .token(Method::PATCH, "/teams/{team}", teams::update)
+        .token(Method::DELETE, "/teams/{team}", teams::delete)
+        .token(Method::GET, "/teams/{team}/features", teams::features)
+        .token(Method::GET, "/teams/{team}/features/{feature}", teams::feature)
+        .token(Method::GET, "/teams/{team}/preferences", teams::preferences)
+        .token(Method::GET, "/teams/{team}/invitations", teams::invitations)
+        .token(Method::GET, "/teams/{team}/addons", teams::addons)
+        .token(Method::GET, "/teams/{team}/members", team_members::list)
+        .token(Method::PUT, "/teams/{team}/members", team_members::put)
+        .token(Method::POST, "/teams/{team}/members", team_members::create)
+        .token(Method::PATCH, "/teams/{team}/members", team_members::update)
+        .token(Method::DELETE, "/teams/{team}/members/{member}", team_members::delete)
+        .token(Method::GET, "/teams/{team}/members/{member}/apps", team_apps::of_member)
+        .token(Method::GET, "/teams/{team}/apps", team_apps::list)
+        .token(Method::POST, "/teams/apps", team_apps::create)
+        .token(Method::GET, "/teams/apps/{app}", team_apps::info)
+        .token(Method::PATCH, "/teams/apps/{app}", team_apps::update)
+        .token(Method::GET, "/teams/apps/{app}/collaborators", collaborators::list)
+        .token(Method::POST, "/teams/apps/{app}/collaborators", collaborators::create_on_team_app)
+        .token(Method::GET, "/teams/apps/{app}/collaborators/{collaborator}", collaborators::info)
+        .token(Method::PATCH, "/teams/apps/{app}/collaborators/{collaborator}", collaborators::update)
+        .token(Method::DELETE, "/teams/apps/{app}/collaborators/{collaborator}", collaborators::delete)
+}
+
 fn open(table: Table<'_>) -> Table<'_> {
     table
         .open(Method::GET, "/schema", unbuilt::published)
         .open(Method::GET, "/api/v4/current-status", status::current)
-        .open(Method::POST, "/auth", login::browser)
+        .open(Method::POST, "/auth", signin::begin)
+        .open(Method::POST, "/oauth/tokens", oauth_tokens::create)
         .open(Method::GET, "/buildpacks", buildpack_registry::search)
         .open(Method::GET, "/buildpacks/{name}", buildpack_registry::info)
         .open(Method::GET, "/buildpacks/{name}/readme", buildpack_registry::readme)
@@ -167,11 +236,11 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn token<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
+    fn token<H: Handler<T, Shared>, T: Passes + 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
         self.guarded(method, path, Access::Token, handler)
     }
 
-    fn token_or_password<H: Handler<T, Shared>, T: 'static>(
+    fn token_or_password<H: Handler<T, Shared>, T: Passes + 'static>(
         self,
         method: Method,
         path: &'static str,
@@ -180,8 +249,9 @@ impl Table<'_> {
         self.guarded(method, path, Access::TokenOrPassword, handler)
     }
 
-    /// From the outside in: who calls and how often, then whether they have the answer already.
-    fn guarded<H: Handler<T, Shared>, T: 'static>(
+    /// From the outside in: who calls and how often, then whether they have the answer already. Whether they may is the
+    /// handler's own first argument.
+    fn guarded<H: Handler<T, Shared>, T: Passes + 'static>(
         self,
         method: Method,
         path: &'static str,
@@ -192,18 +262,18 @@ impl Table<'_> {
         if let Some(state) = self.state {
             route = route.route_layer(from_fn_with_state((Shared::clone(state), access), guard::layer));
         }
-        self.with(Endpoint { method, path, access }, route)
+        self.with(Endpoint { method, path, access, action: Some(T::ACTION) }, route)
     }
 
     fn open<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
         let route = on(filter(&method), handler).route_layer(from_fn(etag::layer));
-        self.with(Endpoint { method, path, access: Access::Open }, route)
+        self.with(Endpoint { method, path, access: Access::Open, action: None }, route)
     }
 
     /// Like open, for answers that are not in memory.
     fn stream<H: Handler<T, Shared>, T: 'static>(self, method: Method, path: &'static str, handler: H) -> Self {
         let route = on(filter(&method), handler);
-        self.with(Endpoint { method, path, access: Access::Open }, route)
+        self.with(Endpoint { method, path, access: Access::Open, action: None }, route)
     }
 
     fn with(mut self, endpoint: Endpoint, route: MethodRouter<Shared>) -> Self {

@@ -46,11 +46,12 @@ pub(crate) fn new_token() -> Secret {
     Secret::new(format!("HRKU-{}", text.get(..59).unwrap_or(&text)))
 }
 
+/// So many random bytes as letters, digits, `-` and `_`.
 #[expect(
     clippy::expect_used,
     reason = "without the kernel's randomness no secret may be made, and nothing can be done"
 )]
-fn random_text<const BYTES: usize>() -> String {
+pub(crate) fn random_text<const BYTES: usize>() -> String {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
     URL_SAFE_NO_PAD.encode(bytes)

@@ -1,8 +1,11 @@
 //! Who may use which repository.
 //!
 //! Basic credentials: any user name, the API token as password. Without a valid token every repository asks for one;
-//! with one, a repository that is not there and one that is somebody else's answer the same.
+//! with one, a repository that is not there and one of an app the caller has nothing to do with answer the same. Who may
+//! is the policy point's to say (crate `access`).
 
+use access::action::{Deploy, FetchCode};
+use access::{Caller, OnApp, permit};
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
@@ -28,6 +31,8 @@ pub(crate) enum Denied {
     NotFound,
     #[error("Your authorization does not include the scope for this.")]
     Scope,
+    #[error("You need the deploy permission on this app.")]
+    Permission,
     #[error("The platform could not look up the app. Try again.")]
     Store(#[from] store::Error),
 }
@@ -40,7 +45,7 @@ impl IntoResponse for Denied {
                 (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"Slipway\"")], text).into_response()
             }
             Self::NotFound => (StatusCode::NOT_FOUND, text).into_response(),
-            Self::Scope => (StatusCode::FORBIDDEN, text).into_response(),
+            Self::Scope | Self::Permission => (StatusCode::FORBIDDEN, text).into_response(),
             Self::Store(error) => {
                 tracing::error!(%error, "could not look up a repository's app");
                 (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
@@ -61,20 +66,26 @@ impl Git {
         let authorization = store::authorizations::by_token(&self.store, &token).await?.ok_or(Denied::Credentials)?;
         let account = store::accounts::get(&self.store, authorization.account_id).await?.ok_or(Denied::Credentials)?;
         let name: Option<AppName> = repository.strip_suffix(".git").and_then(|name| name.parse().ok());
-        let app = store::apps::by_name(&self.store, &name.ok_or(Denied::NotFound)?).await?;
-        let app = app.filter(|app| app.owner_id == account.id).ok_or(Denied::NotFound)?;
-        if covers(&authorization.scope, wish) { Ok((app, account)) } else { Err(Denied::Scope) }
+        let name = name.ok_or(Denied::NotFound)?;
+        let caller = Caller { account, authorization: Some(authorization) };
+        let own = match wish {
+            Wish::Fetch => OnApp::clone(&*permit::<FetchCode>(&self.store, caller, name.as_str()).await?),
+            Wish::Push => OnApp::clone(&*permit::<Deploy>(&self.store, caller, name.as_str()).await?),
+        };
+        Ok((own.app, own.caller.account))
     }
 }
 
-/// Whether an authorization's scope covers a wish (Heroku Dev Center, "OAuth": scopes). Code may hold secrets and a
-/// clone is not only reading one's profile, so `identity` covers nothing here.
-fn covers(scope: &[String], wish: Wish) -> bool {
-    scope.iter().any(|scope| match scope.as_str() {
-        "global" | "write" | "write-protected" => true,
-        "read" | "read-protected" => wish == Wish::Fetch,
-        _ => false,
-    })
+/// To a stranger an app that is there looks like one that is not.
+impl From<access::Denied> for Denied {
+    fn from(denied: access::Denied) -> Self {
+        match denied {
+            access::Denied::NotFound(_) | access::Denied::Stranger(_) | access::Denied::Role(_) => Self::NotFound,
+            access::Denied::Lacks { .. } => Self::Permission,
+            access::Denied::Scope => Self::Scope,
+            access::Denied::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 fn password(headers: &HeaderMap) -> Option<Secret> {
@@ -101,15 +112,5 @@ mod tests {
         for bad in [basic("heroku:"), basic("abc"), headers("Bearer abc"), headers("Basic !"), HeaderMap::new()] {
             assert_eq!(password(&bad), None);
         }
-    }
-
-    #[test]
-    fn reading_scopes_fetch_and_writing_scopes_push() {
-        let covers = |scope: &str, wish| covers(&[scope.to_owned()], wish);
-        for scope in ["global", "write", "write-protected"] {
-            assert!(covers(scope, Wish::Push) && covers(scope, Wish::Fetch), "{scope}");
-        }
-        assert!(covers("read", Wish::Fetch) && !covers("read", Wish::Push));
-        assert!(!covers("identity", Wish::Fetch));
     }
 }

@@ -83,13 +83,7 @@ impl Deploys {
         Ok(frame::send(to, Kind::Verdict, &[u8::from(taken)]).await?)
     }
 
-    async fn deploy(
-        &self,
-        push: &mut Push,
-        commit: &str,
-        from: &mut Receiver,
-        to: &mut Sender,
-    ) -> Result<bool, Error> {
+    async fn deploy(&self, push: &mut Push, commit: &str, from: &mut Receiver, to: &mut Sender) -> Result<bool, Error> {
         let order = Archive { commit: commit.to_owned(), limit_bytes: self.source_limit_bytes };
         frame::send(to, Kind::Archive, &serde_json::to_vec(&order)?).await?;
         let source = match self.source(from).await? {

@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 
 use work::Full;
 
+use crate::Git;
 use crate::access::{Denied, Wish};
 use crate::body::copy;
 use crate::child::{self, Child};
 use crate::deploy::Push;
-use crate::Git;
 
 /// The longest `Git-Protocol` header that is passed on.
 const PROTOCOL: usize = 64;

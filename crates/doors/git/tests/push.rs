@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use inside_contract::{BuildReport, Compiled};
 use client::Work;
+use inside_contract::{BuildReport, Compiled};
 use server::Door;
 use sim::{DONE, Inside};
 use vocabulary::{BuildStatus, DynoState};

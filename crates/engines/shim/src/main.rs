@@ -9,6 +9,7 @@ mod confine;
 mod exec;
 mod ids;
 mod lines;
+mod memory;
 mod output;
 mod root;
 mod session;

@@ -11,6 +11,7 @@ use rustix::process::Pid;
 use shim::{FromShim, Job, Placement, Process, ToShim, packets};
 use sys::processes::{Fork, Namespaces};
 
+use crate::memory::Memory;
 use crate::output::Output;
 use crate::session::Session;
 use crate::streams::{self, Inner};
@@ -27,8 +28,7 @@ pub(crate) struct Instance {
     pub(crate) output: Output,
     /// Its streams, if somebody attaches to them.
     pub(crate) session: Option<Session>,
-    /// Kills for memory that were counted before it began; its cgroup is new, so usually none.
-    pub(crate) memory_kills: u64,
+    pub(crate) memory: Memory,
 }
 
 /// The descriptors that came with the job.
@@ -57,11 +57,11 @@ pub(crate) fn start(job: &Job, fds: Vec<OwnedFd>, engine: &OwnedFd) -> Result<In
         }
         Fork::Parent { pid, pidfd } => {
             drop((theirs, inner, given, user_namespace));
-            let memory_kills = job.memory_events.as_deref().map_or(0, crate::supervise::memory_kills);
+            let memory = Memory::watch(job.memory_events.clone());
             let brought_up = bring_up(job, pid, &ours, engine, outer.is_terminal())
                 .and_then(|(process, master)| Ok((process, outer.session(master)?)));
             match brought_up {
-                Ok((process, session)) => Ok(Instance { pid, pidfd, process, output, session, memory_kills }),
+                Ok((process, session)) => Ok(Instance { pid, pidfd, process, output, session, memory }),
                 Err(error) => {
                     rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).unwrap_or(());
                     rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).ok();

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -42,6 +41,7 @@ struct Shim<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
     End,
+    Memory,
     Listener,
     Engine(usize),
     Output,
@@ -61,8 +61,7 @@ pub(crate) fn until_it_ends(job: &Job, instance: Instance, engine: &OwnedFd) -> 
     let status = status.map_or(KILLED, |(_, status)| {
         status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1)
     });
-    let kills = job.memory_events.as_deref().map_or(0, memory_kills);
-    let exit = Exit { status, out_of_memory: status == KILLED && kills > shim.instance.memory_kills };
+    let exit = Exit { status, out_of_memory: status == KILLED && shim.instance.memory.has_killed() };
     shim.finish(exit)
 }
 
@@ -88,6 +87,9 @@ impl Shim<'_> {
         let ready = self.wait()?;
         if ready.contains(&Who::Output) {
             self.instance.output.drain()?;
+        }
+        if ready.contains(&Who::Memory) && self.instance.memory.settle() {
+            signal(&self.instance.pidfd, Signal::KILL);
         }
         // From the last to the first, so that removing one does not move those still to be heard.
         for engine in (0..self.engines.len()).rev() {
@@ -116,6 +118,7 @@ impl Shim<'_> {
         if !self.ended {
             all.push((Who::End, self.instance.pidfd.as_fd(), PollFlags::IN));
         }
+        all.extend(self.instance.memory.event().map(|fd| (Who::Memory, fd, PollFlags::IN)));
         all.extend(self.engines.iter().enumerate().map(|(place, fd)| (Who::Engine(place), fd.as_fd(), PollFlags::IN)));
         all.extend(self.instance.output.pipes().map(|fd| (Who::Output, fd.as_fd(), PollFlags::IN)));
         for session in self.all_sessions() {
@@ -235,13 +238,6 @@ fn listen(job: &Job) -> Result<OwnedFd, Error> {
         Ok(socket)
     };
     make().doing("listen for engines")
-}
-
-/// How often the kernel killed for memory: the line `oom_kill N` of v1's memory.oom_control and v2's memory.events.
-pub(crate) fn memory_kills(file: &Path) -> u64 {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Writes the exit file so that it is there whole or not at all, even after a power cut.

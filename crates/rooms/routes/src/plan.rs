@@ -116,6 +116,8 @@ mod tests {
             id: AppId::new(),
             name: name.parse().unwrap(),
             owner_id: AccountId::new(),
+            team_id: None,
+            locked: false,
             stack: Stack::Heroku24,
             build_stack: Stack::Heroku24,
             maintenance: false,

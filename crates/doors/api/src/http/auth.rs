@@ -1,32 +1,14 @@
 //! Who calls: what the `Authorization` header says, and whose account that is.
 
-use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::request::Parts;
-use store::accounts::Account;
-use store::authorizations::Authorization;
 use vocabulary::{Secret, basic_credentials};
 
-use crate::http::error::{Error, Result};
+use crate::http::error::Result;
 use crate::http::state::State;
 
-/// Whoever is signed in; put into the request by [`crate::http::guard`].
-#[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    /// The account.
-    pub(crate) account: Account,
-    /// How it signed in; nothing for email and password.
-    pub(crate) authorization: Option<Authorization>,
-}
-
-impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(Error::broken)
-    }
-}
+/// Whoever is signed in; put into the request by [`crate::http::guard`], and taken out by the policy point alone.
+pub(crate) use access::Caller;
 
 /// What an `Authorization` header holds.
 #[derive(Debug, PartialEq, Eq)]

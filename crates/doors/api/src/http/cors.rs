@@ -15,7 +15,7 @@ const ASKED: HeaderValue = HeaderValue::from_static(
     "Accept, Authorization, Content-Type, If-None-Match, Range, Request-Id, Heroku-Two-Factor-Code",
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "Accept-Ranges, Content-Range, ETag, Next-Range, RateLimit-Remaining, Request-Id, Retry-After",
+    "Accept-Ranges, Content-Range, ETag, Next-Range, RateLimit-Multiplier, RateLimit-Remaining, Request-Id, Retry-After",
 );
 
 /// The layer; a preflight needs no token and ends here.

@@ -21,6 +21,16 @@ impl Error {
         Self { status, body: schema::Error { id, message: message.into(), resource: None } }
     }
 
+    /// What is said about it.
+    pub(crate) fn message(&self) -> &str {
+        &self.body.message
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The request was not understood.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorId::BadRequest, message)
@@ -76,10 +86,26 @@ impl Error {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorId::InvalidParams, message)
     }
 
+    /// Whether this says that what was asked for is not possible.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.body.id == ErrorId::InvalidParams
+    }
+
     /// Too many requests.
     pub(crate) fn rate_limit() -> Self {
         let message = "Your account reached the API rate limit. Please wait a few minutes before making new requests.";
         Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
+    }
+
+    /// Too many wrong passwords or codes.
+    pub(crate) fn too_many_attempts() -> Self {
+        let message = "Too many failed attempts to sign in. Please wait a few minutes before the next.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
+    }
+
+    /// A code of the second factor is wanted, or the one that was sent is not good.
+    pub(crate) fn two_factor(message: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorId::TwoFactor, message)
     }
 
     /// Too much of one account's is under way at once.

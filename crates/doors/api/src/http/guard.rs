@@ -1,20 +1,24 @@
-//! Around each endpoint that wants one: who calls, whether their token reaches so far, and how often they do.
+//! Around each endpoint that wants one: who calls, and how often they do. What they may is the policy point's
+//! ([`crate::http::permitted`]).
 
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::auth::{self, Caller, Credentials};
+use crate::http::client::ClientAddress;
 use crate::http::error::{Error, Result};
 use crate::http::password;
-use crate::http::scope;
+use crate::http::second_factor;
 use crate::http::state::{Shared, State};
 use crate::router::Access;
 
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+/// How many times the usual limit an account has: here always once.
+const MULTIPLIER: HeaderName = HeaderName::from_static("ratelimit-multiplier");
 /// Asking what is left costs nothing (Platform API Reference, "Rate Limits").
 const FREE: &str = "/account/rate-limits";
 
@@ -25,7 +29,7 @@ pub(crate) async fn layer(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller = match admitted(&state, access, &path, request.method().clone(), request.headers().clone()).await {
+    let caller = match caller(&state, access, request.headers().clone()).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
@@ -41,33 +45,21 @@ pub(crate) async fn layer(
         None => Error::rate_limit().into_response(),
     };
     response.headers_mut().insert(REMAINING, HeaderValue::from(left.unwrap_or(0)));
+    response.headers_mut().insert(MULTIPLIER, HeaderValue::from_static("1"));
     response
 }
 
-/// `method` and `headers` on their own: a request cannot be shared between threads, as waiting here needs.
-async fn admitted(
-    state: &State,
-    access: Access,
-    path: &MatchedPath,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Caller> {
-    let caller = caller(state, access, &headers).await?;
-    match &caller.authorization {
-        Some(authorization) if !scope::allows(&authorization.scope, &method, path.as_str()) => {
-            Err(Error::forbidden("This token's scope does not reach so far."))
-        }
-        _ => Ok(caller),
-    }
-}
-
-async fn caller(state: &State, access: Access, headers: &HeaderMap) -> Result<Caller> {
-    let found = match auth::credentials(headers) {
+/// `headers` on their own: a request cannot be shared between threads, as waiting here needs.
+async fn caller(state: &State, access: Access, headers: HeaderMap) -> Result<Caller> {
+    let found = match auth::credentials(&headers) {
         None => return Err(Error::unauthorized("There were no credentials in your `Authorization` header.")),
         Some(Credentials::Token(token)) => auth::by_token(state, &token).await?,
         Some(Credentials::Password { email, password }) => match auth::by_token(state, &password).await? {
             None if access == Access::TokenOrPassword => {
-                let account = password::account(state, &email, &password).await?;
+                let account = password::account(state, &ClientAddress::of(&headers), &email, &password).await?;
+                if let Some(account) = &account {
+                    second_factor::of_request(state, account, &headers).await?;
+                }
                 account.map(|account| Caller { account, authorization: None })
             }
             found => found,

@@ -1,44 +1,116 @@
 //! `/account` and `/users`: whoever calls.
 
+use access::Caller;
+use access::action::{Browse, ListUserApps, ManageAccount, ViewAccount, ViewUser};
 use std::time::Instant;
 
+use access::Which;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use schema::{Account, RateLimit, User};
+use serde::Deserialize;
+use store::accounts::Emails;
+use vocabulary::{AccountId, Secret};
 
-use crate::http::auth::Caller;
 use crate::http::base::Base;
+use crate::http::body::Body;
+use crate::http::client::ClientAddress;
 use crate::http::error::{Error, Result};
+use crate::http::password;
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
-use crate::http::state::Shared;
+use crate::http::state::{Shared, State as ApiState};
 use crate::resources::apps;
 
+/// The longest full name in characters.
+const LONGEST_NAME: usize = 200;
+
 /// `GET /account`
-pub(crate) async fn info(caller: Caller) -> Json<Account> {
+pub(crate) async fn info(caller: Permitted<ViewAccount>) -> Json<Account> {
     Json(shape(&caller.account))
 }
 
+/// What `PATCH /account` takes. Another email or password wants the present password.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Update {
+    email: Option<String>,
+    /// An empty text takes the name away.
+    name: Option<String>,
+    password: Option<Secret>,
+    new_password: Option<Secret>,
+}
+
+/// `PATCH /account`. With another password, all sessions but the caller's end.
+pub(crate) async fn update(
+    caller: Permitted<ManageAccount>,
+    State(state): State<Shared>,
+    from: ClientAddress,
+    Body(body): Body<Update>,
+) -> Result<Json<Account>> {
+    let id = caller.account.id;
+    let name = body.name.map(|name| named(&name)).transpose()?;
+    let email = body.email.map(|email| password::email(&email)).transpose().map_err(Error::invalid)?;
+    let email = email.filter(|email| *email != caller.account.email);
+    if email.is_some() || body.new_password.is_some() {
+        confirmed(&state, &caller, &from, body.password.as_ref()).await?;
+    }
+    let hash = match &body.new_password {
+        None => None,
+        Some(password) => Some(password::new_hash(&state, password).await?),
+    };
+    let mut write = state.store.write().await?;
+    if let Some(name) = name {
+        store::accounts::set_name(&mut write, id, name.as_deref()).await?;
+    }
+    if let Some(email) = email {
+        store::accounts::set_email(&mut write, id, &email).await.map_err(taken)?;
+    }
+    if let Some(hash) = hash {
+        let own = caller.authorization.as_ref().and_then(|authorization| authorization.session_id);
+        store::accounts::set_password(&mut write, id, &hash).await?;
+        store::sessions::delete_others(&mut write, id, own).await?;
+    }
+    write.commit().await?;
+    let account = store::accounts::get(&state.store, id).await?.ok_or_else(|| Error::not_found("account"))?;
+    Ok(Json(shape(&account)))
+}
+
+/// `DELETE /account`, of who owns no app and leads no team alone: sessions and tokens are worthless when this has answered.
+pub(crate) async fn delete(caller: Permitted<ManageAccount>, State(state): State<Shared>) -> Result<Json<Account>> {
+    let mut apps = access::apps(&state.store, &caller, Which::Own).await?;
+    apps.retain(|app| app.team_id.is_none() && app.owner_id == caller.account.id);
+    if !apps.is_empty() {
+        let names = apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Error::invalid(format!("You own {names}. Destroy or transfer what you own first.")));
+    }
+    if let Some(team) = store::teams::led_alone_by(&state.store, caller.account.id).await?.first() {
+        let name = &team.name;
+        return Err(Error::invalid(format!("You are the only admin of the team {name}. Leave it to somebody first.")));
+    }
+    let mut write = state.store.write().await?;
+    store::accounts::remove(&mut write, caller.account.id).await?;
+    write.commit().await?;
+    Ok(Json(shape(&caller.account)))
+}
+
 /// `GET /account/rate-limits`
-pub(crate) async fn rate_limits(State(state): State<Shared>, caller: Caller) -> Json<RateLimit> {
+pub(crate) async fn rate_limits(caller: Permitted<Browse>, State(state): State<Shared>) -> Json<RateLimit> {
     Json(RateLimit { remaining: state.requests.left(&caller.account.id, Instant::now()) })
 }
 
 /// `GET /users/{user}`
-pub(crate) async fn user(caller: Caller, Path(user): Path<String>) -> Result<Json<Account>> {
-    is_caller(&caller, &user)?;
-    Ok(info(caller).await)
+pub(crate) async fn user(user: Permitted<ViewUser>) -> Json<Account> {
+    Json(shape(&user.caller.account))
 }
 
 /// `GET /users/{user}/apps`
 pub(crate) async fn apps(
+    user: Permitted<ListUserApps>,
     State(state): State<Shared>,
-    caller: Caller,
-    Path(user): Path<String>,
     range: Range,
     base: Base,
 ) -> Result {
-    is_caller(&caller, &user)?;
-    apps::list(State(state), caller, range, base).await
+    apps::answer(&state, &base, &range, access::apps(&state.store, &user, Which::Own).await?).await
 }
 
 /// How others show an account.
@@ -46,11 +118,35 @@ pub(crate) fn reference(account: &store::accounts::Account) -> User {
     User { id: account.id.uuid(), email: account.email.clone() }
 }
 
-/// Nobody sees another account, not even that it exists.
-fn is_caller(caller: &Caller, user: &str) -> Result<()> {
-    let account = &caller.account;
-    let same = user == "~" || user == account.id.to_string() || user.eq_ignore_ascii_case(&account.email);
-    if same { Ok(()) } else { Err(Error::not_found("account")) }
+/// How others show an account of which the id is known; one that is gone has no email.
+pub(crate) fn user_of(emails: &Emails, id: AccountId) -> User {
+    User { id: id.uuid(), email: emails.get(&id).cloned().unwrap_or_default() }
+}
+
+/// Refuses whoever has a token and does not know the password.
+async fn confirmed(state: &ApiState, caller: &Caller, from: &ClientAddress, given: Option<&Secret>) -> Result<()> {
+    let Some(given) = given else {
+        return Err(Error::invalid("Give your present password, too, as `password`."));
+    };
+    match password::account(state, from, &caller.account.email, given).await? {
+        Some(account) if account.id == caller.account.id => Ok(()),
+        _ => Err(Error::invalid("That is not your present password.")),
+    }
+}
+
+fn named(name: &str) -> Result<Option<String>> {
+    let name = name.trim();
+    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!("A name has at most {LONGEST_NAME} characters, on one line.")));
+    }
+    Ok(Some(name.to_owned()).filter(|name| !name.is_empty()))
+}
+
+fn taken(error: store::Error) -> Error {
+    match error {
+        store::Error::Taken(_) => Error::invalid("Email is already taken."),
+        error => error.into(),
+    }
 }
 
 fn shape(account: &store::accounts::Account) -> Account {
@@ -76,13 +172,13 @@ fn shape(account: &store::accounts::Account) -> Account {
         identity_provider: None,
         italian_customer_terms: None,
         italian_partner_terms: None,
-        last_login: None,
-        mfa_enabled: false,
+        last_login: account.last_login.map(Into::into),
+        mfa_enabled: account.second_factor,
         mfa_exemption: false,
         mfa_exemption_reason: None,
         pipeline_cost_consent_at: None,
         sms_number: None,
         suspended_at: None,
-        two_factor_authentication: false,
+        two_factor_authentication: account.second_factor,
     }
 }

@@ -1,21 +1,29 @@
 //! `/apps`.
 
+use access::Which;
+use access::action::{CreateApp, DeleteApp, ListApps, RenameApp, SetMaintenance, SetStack, UpdateApp, ViewApp};
+use std::collections::BTreeMap;
+use std::slice;
+
+use access::Caller;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
+use schema::User;
 use serde::Deserialize;
+use store::accounts::Emails;
 use store::apps::App;
-use vocabulary::{AppName, Stack};
+use store::teams::Team;
+use vocabulary::{AccountId, AppName, Permissions, Stack, TeamId};
 
-use crate::http::auth::Caller;
 use crate::http::base::Base;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::own_app::OwnApp;
 use crate::resources::{account, app_name, catalogue, regions};
 
 const SORTS: &[Sort<App>] = &[
@@ -71,8 +79,8 @@ impl Identity {
 
 /// `POST /apps`
 pub(crate) async fn create(
+    caller: Permitted<CreateApp>,
     State(state): State<Shared>,
-    caller: Caller,
     base: Base,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::App>)> {
@@ -80,58 +88,68 @@ pub(crate) async fn create(
     if let Some(region) = &body.region {
         regions::known(region.text())?;
     }
-    let app = match body.name.filter(|name| !name.is_empty()) {
-        Some(name) => record(&state, &parsed(&name)?, stack, &caller).await?,
-        None => record_generated(&state, stack, &caller).await?,
-    };
-    state.repositories.create(app.id).await;
-    state.wakers.routes.wake();
-    Ok((StatusCode::CREATED, Json(shape(&state, &base, &caller, &app))))
+    let app = make(&state, &caller, body.name.as_deref(), stack, None).await?;
+    let view = View::of(&state, &base, slice::from_ref(&app)).await?;
+    Ok((StatusCode::CREATED, Json(view.shape(&app))))
 }
 
 /// `GET /apps`
-pub(crate) async fn list(State(state): State<Shared>, caller: Caller, range: Range, base: Base) -> Result<Response> {
-    let apps = store::apps::owned_by(&state.store, caller.account.id).await?;
-    list::answer(&range, apps, SORTS, |app| shape(&state, &base, &caller, app))
+pub(crate) async fn list(
+    caller: Permitted<ListApps>,
+    State(state): State<Shared>,
+    range: Range,
+    base: Base,
+) -> Result<Response> {
+    answer(&state, &base, &range, access::apps(&state.store, &caller, Which::All).await?).await
 }
 
 /// `GET /apps/{app}`
-pub(crate) async fn info(State(state): State<Shared>, base: Base, own: OwnApp) -> Json<schema::App> {
-    Json(shape(&state, &base, &own.caller, &own.app))
+pub(crate) async fn info(
+    _caller: Permitted<ViewApp>,
+    own: Permitted<ViewApp>,
+    State(state): State<Shared>,
+    base: Base,
+) -> Result<Json<schema::App>> {
+    Ok(Json(View::of(&state, &base, slice::from_ref(&own.app)).await?.shape(&own.app)))
 }
 
 /// `PATCH /apps/{app}`: all of it or nothing.
 pub(crate) async fn update(
+    own: Permitted<UpdateApp>,
     State(state): State<Shared>,
     base: Base,
-    OwnApp { app, caller }: OwnApp,
     Body(body): Body<Update>,
 ) -> Result<Json<schema::App>> {
     let name = body.name.as_deref().map(parsed).transpose()?;
     let build_stack = body.build_stack.as_ref().map(stack).transpose()?;
     let mut write = state.store.write().await?;
-    if let Some(name) = name.filter(|name| *name != app.name) {
-        store::apps::rename(&mut write, app.id, &name).await.map_err(|error| taken(error, &name))?;
+    if let Some(name) = name.filter(|name| *name != own.app.name) {
+        let own = own.also::<RenameApp>()?;
+        store::apps::rename(&mut write, own.app.id, &name).await.map_err(|error| taken(error, &name))?;
     }
     if let Some(on) = body.maintenance {
-        store::apps::set_maintenance(&mut write, app.id, on).await?;
+        let own = own.also::<SetMaintenance>()?;
+        store::apps::set_maintenance(&mut write, own.app.id, on).await?;
     }
     if let Some(stack) = build_stack {
-        store::apps::set_build_stack(&mut write, app.id, stack).await?;
+        let own = own.also::<SetStack>()?;
+        store::apps::set_build_stack(&mut write, own.app.id, stack).await?;
     }
     write.commit().await?;
     state.wakers.routes.wake();
-    let app = store::apps::get(&state.store, app.id).await?.ok_or_else(|| Error::not_found("app"))?;
-    Ok(Json(shape(&state, &base, &caller, &app)))
+    let app = &own.fresh(&state.store).await?.app;
+    Ok(Json(View::of(&state, &base, slice::from_ref(app)).await?.shape(app)))
 }
 
 /// `DELETE /apps/{app}`. When it has answered nothing of the app can be reached; its dynos are stopped and its files
 /// deleted soon after.
 pub(crate) async fn delete(
+    own: Permitted<DeleteApp>,
     State(state): State<Shared>,
     base: Base,
-    OwnApp { app, caller }: OwnApp,
 ) -> Result<Json<schema::App>> {
+    let app = &own.app;
+    let view = View::of(&state, &base, slice::from_ref(app)).await?;
     let mut write = state.store.write().await?;
     store::apps::delete(&mut write, app.id).await?;
     write.commit().await?;
@@ -141,22 +159,53 @@ pub(crate) async fn delete(
     state.builds.forget(app.id);
     state.logs.forget(app.id).await;
     state.repositories.remove(app.id).await;
-    Ok(Json(shape(&state, &base, &caller, &app)))
+    Ok(Json(view.shape(app)))
 }
 
-async fn record(state: &ApiState, name: &AppName, stack: Stack, caller: &Caller) -> Result<App> {
+/// Makes an app, of the caller's own or of a team, under a name they choose or under one that is free.
+pub(crate) async fn make(
+    state: &ApiState,
+    caller: &Caller,
+    name: Option<&str>,
+    stack: Stack,
+    team: Option<&Team>,
+) -> Result<App> {
+    let new = New { stack, owner: caller.account.id, team: team.map(|team| team.id) };
+    let app = match name.filter(|name| !name.is_empty()) {
+        Some(name) => record(state, &parsed(name)?, &new).await?,
+        None => record_generated(state, &new).await?,
+    };
+    state.repositories.create(app.id).await;
+    state.wakers.routes.wake();
+    Ok(app)
+}
+
+struct New {
+    stack: Stack,
+    owner: AccountId,
+    team: Option<TeamId>,
+}
+
+/// Whoever makes an app of a team may do everything with it (Heroku Dev Center, "Managing Enterprise Team Users").
+async fn record(state: &ApiState, name: &AppName, new: &New) -> Result<App> {
     let mut write = state.store.write().await?;
-    let app = store::apps::create(&mut write, name, caller.account.id, stack).await.map_err(|e| taken(e, name))?;
-    state.releases.initial(&mut write, &app, caller.account.id).await?;
+    let mut app = store::apps::create(&mut write, name, new.owner, new.stack).await.map_err(|e| taken(e, name))?;
+    if new.team.is_some() {
+        store::apps::give(&mut write, app.id, new.owner, new.team).await?;
+        store::collaborators::create(&mut write, app.id, new.owner, Permissions::ALL).await?;
+        app.team_id = new.team;
+    }
+    state.releases.initial(&mut write, &app, new.owner).await?;
     write.commit().await?;
     Ok(app)
 }
 
-async fn record_generated(state: &ApiState, stack: Stack, caller: &Caller) -> Result<App> {
+async fn record_generated(state: &ApiState, new: &New) -> Result<App> {
     for _ in 0..NAME_ATTEMPTS {
         let name = app_name::generate().ok_or_else(Error::broken)?;
-        if store::apps::by_name(&state.store, &name).await?.is_none() {
-            return record(state, &name, stack, caller).await;
+        match record(state, &name, new).await {
+            Err(error) if error.is_invalid() => {}
+            made => return made,
         }
     }
     Err(Error::broken())
@@ -166,7 +215,7 @@ fn parsed(name: &str) -> Result<AppName> {
     name.parse().map_err(|error: vocabulary::InvalidAppName| Error::invalid(format!("{error}.")))
 }
 
-fn stack(identity: &Identity) -> Result<Stack> {
+pub(crate) fn stack(identity: &Identity) -> Result<Stack> {
     let found = Stack::ALL.into_iter().find(|stack| catalogue::is(identity.text(), "stack", stack.name()));
     found.ok_or_else(|| Error::invalid(format!("{}.", vocabulary::UnknownStack)))
 }
@@ -178,34 +227,87 @@ fn taken(error: store::Error, name: &AppName) -> Error {
     }
 }
 
-fn shape(state: &ApiState, base: &Base, caller: &Caller, app: &App) -> schema::App {
-    schema::App {
-        id: app.id.uuid(),
-        name: app.name.to_string(),
-        acm: false,
-        archived_at: None,
-        base_image_name: None,
-        build_stack: catalogue::stack(app.build_stack),
-        stack: catalogue::stack(app.stack),
-        buildpack_provided_description: app.buildpack_provided_description.clone(),
-        buildpacks: None,
-        current_build_architecture: vec![],
-        generation: catalogue::generation(),
-        git_url: state.hosts.git_url(&app.name, &base.host),
-        web_url: Some(state.hosts.web_url(&app.name)),
-        internal_routing: None,
-        maintenance: app.maintenance,
-        organization: None,
-        team: None,
-        space: None,
-        owner: account::reference(&caller.account),
-        region: regions::reference(),
-        repo_size: None,
-        slug_size: app.slug_size,
-        released_at: app.released_at.map(Into::into),
-        created_at: app.created_at.into(),
-        updated_at: app.updated_at.into(),
+/// What apps are shown with: who has them.
+pub(crate) struct View<'a> {
+    state: &'a ApiState,
+    base: &'a Base,
+    emails: Emails,
+    teams: BTreeMap<TeamId, Team>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) async fn of(state: &'a ApiState, base: &'a Base, apps: &[App]) -> Result<Self> {
+        let mut view = Self { state, base, emails: Emails::new(), teams: BTreeMap::new() };
+        let mut owners = vec![];
+        for app in apps {
+            match app.team_id {
+                None => owners.push(app.owner_id),
+                Some(id) if view.teams.contains_key(&id) => {}
+                Some(id) => view.teams.extend(store::teams::get(&state.store, id).await?.map(|team| (id, team))),
+            }
+        }
+        view.emails = store::accounts::emails(&state.store, owners).await?;
+        Ok(view)
     }
+
+    pub(crate) fn team(&self, app: &App) -> Option<&Team> {
+        app.team_id.and_then(|id| self.teams.get(&id))
+    }
+
+    /// Who has an app.
+    pub(crate) fn owner(&self, app: &App) -> User {
+        match self.team(app) {
+            Some(team) => team_owner(team),
+            None => account::user_of(&self.emails, app.owner_id),
+        }
+    }
+
+    pub(crate) fn shape(&self, app: &App) -> schema::App {
+        self.with(app, catalogue::generation())
+    }
+
+    /// An app, its generation shown like this.
+    pub(crate) fn with<G>(&self, app: &App, generation: G) -> schema::App<G> {
+        let team = self.team(app).map(|team| schema::Named { id: team.id.uuid(), name: team.name.to_string() });
+        schema::App {
+            id: app.id.uuid(),
+            name: app.name.to_string(),
+            acm: false,
+            archived_at: None,
+            base_image_name: None,
+            build_stack: catalogue::stack(app.build_stack),
+            stack: catalogue::stack(app.stack),
+            buildpack_provided_description: app.buildpack_provided_description.clone(),
+            buildpacks: None,
+            current_build_architecture: vec![],
+            generation,
+            git_url: self.state.hosts.git_url(&app.name, &self.base.host),
+            web_url: Some(self.state.hosts.web_url(&app.name)),
+            internal_routing: None,
+            maintenance: app.maintenance,
+            organization: team.clone(),
+            team,
+            space: None,
+            owner: self.owner(app),
+            region: regions::reference(),
+            repo_size: None,
+            slug_size: app.slug_size,
+            released_at: app.released_at.map(Into::into),
+            created_at: app.created_at.into(),
+            updated_at: app.updated_at.into(),
+        }
+    }
+}
+
+/// A team as the owner of an app, under the address by which the official command knows one.
+pub(crate) fn team_owner(team: &Team) -> User {
+    User { id: team.id.uuid(), email: format!("{}@herokumanager.com", team.name) }
+}
+
+/// A list of apps as an answer.
+pub(crate) async fn answer(state: &ApiState, base: &Base, range: &Range, apps: Vec<App>) -> Result {
+    let view = View::of(state, base, &apps).await?;
+    list::answer(range, apps, SORTS, |app| view.shape(app))
 }
 
 /// How others show an app.

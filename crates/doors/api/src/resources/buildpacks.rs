@@ -1,5 +1,6 @@
 //! `/apps/{app}/buildpack-installations`.
 
+use access::action::{Deploy, ViewApp};
 use axum::Json;
 use axum::extract::State;
 use schema::{BuildpackInstallation, NamedUrl};
@@ -8,8 +9,8 @@ use store::buildpacks::Installation;
 
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
+use crate::http::permitted::Permitted;
 use crate::http::state::Shared;
-use crate::resources::own_app::OwnApp;
 
 /// The most buildpacks of an app: far more than anyone chains.
 const MOST: usize = 50;
@@ -27,14 +28,17 @@ struct Update {
 }
 
 /// `GET /apps/{app}/buildpack-installations`
-pub(crate) async fn list(State(state): State<Shared>, own: OwnApp) -> Result<Json<Vec<BuildpackInstallation>>> {
+pub(crate) async fn list(
+    own: Permitted<ViewApp>,
+    State(state): State<Shared>,
+) -> Result<Json<Vec<BuildpackInstallation>>> {
     Ok(Json(shape(store::buildpacks::list(&state.store, own.app.id).await?)))
 }
 
 /// `PUT /apps/{app}/buildpack-installations`: the whole list anew, for the next build.
 pub(crate) async fn replace(
+    own: Permitted<Deploy>,
     State(state): State<Shared>,
-    own: OwnApp,
     Body(body): Body<Replace>,
 ) -> Result<Json<Vec<BuildpackInstallation>>> {
     if body.updates.len() > MOST {

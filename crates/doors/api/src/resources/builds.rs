@@ -1,12 +1,17 @@
 //! `/apps/{app}/builds`.
 
+use std::slice;
+
+use access::action::{Deploy, FetchCode, ViewApp};
+use access::{Act, OnApp};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use schema::{BuildBuildpack, Id, SourceBlob, User};
+use schema::{BuildBuildpack, Id, SourceBlob};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use store::accounts::Emails;
 use store::builds::Build;
 use vocabulary::{BuildId, Digest};
 
@@ -14,10 +19,10 @@ use crate::http::base::Base;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
 use crate::resources::account;
-use crate::resources::own_app::OwnApp;
 use crate::streams::{output, sources};
 
 const SORTS: &[Sort<Build>] =
@@ -46,9 +51,9 @@ struct AskedBuildpack {
 
 /// `POST /apps/{app}/builds`
 pub(crate) async fn create(
+    own: Permitted<Deploy>,
     State(state): State<Shared>,
     base: Base,
-    own: OwnApp,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Build>)> {
     let asked = &body.source_blob;
@@ -63,30 +68,37 @@ pub(crate) async fn create(
         account: own.caller.account.id,
     };
     let build = state.builds.start(&own.app, &new).await?;
-    Ok((StatusCode::CREATED, Json(shape(&state, &base, &own, &build)?)))
+    let view = View::new(&state, &base, &own, slice::from_ref(&build)).await?;
+    Ok((StatusCode::CREATED, Json(view.shape(&build)?)))
 }
 
 /// `GET /apps/{app}/builds`
-pub(crate) async fn list(State(state): State<Shared>, base: Base, own: OwnApp, range: Range) -> Result<Response> {
+pub(crate) async fn list(
+    own: Permitted<ViewApp>,
+    State(state): State<Shared>,
+    base: Base,
+    range: Range,
+) -> Result<Response> {
     let entries = store::builds::list(&state.store, own.app.id).await?;
-    list::answer(&range, entries, SORTS, |build| shape(&state, &base, &own, build).ok())
+    let view = View::new(&state, &base, &own, &entries).await?;
+    list::answer(&range, entries, SORTS, |build| view.shape(build).ok())
 }
 
 /// `GET /apps/{app}/builds/{build}`
 pub(crate) async fn info(
+    own: Permitted<ViewApp>,
     State(state): State<Shared>,
     base: Base,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<schema::Build>> {
     let id: BuildId = identity.parse().map_err(|_| Error::not_found("build"))?;
     let build = store::builds::get(&state.store, id).await?.filter(|build| build.app_id == own.app.id);
     let build = build.ok_or_else(|| Error::not_found("build"))?;
-    Ok(Json(shape(&state, &base, &own, &build)?))
+    Ok(Json(View::new(&state, &base, &own, slice::from_ref(&build)).await?.shape(&build)?))
 }
 
 /// `DELETE /apps/{app}/build-cache`
-pub(crate) async fn purge_cache(State(state): State<Shared>, own: OwnApp) -> Result<Json<Value>> {
+pub(crate) async fn purge_cache(own: Permitted<Deploy>, State(state): State<Shared>) -> Result<Json<Value>> {
     let mut write = state.store.write().await?;
     store::layers::purge_build_cache(&mut write, own.app.id).await?;
     write.commit().await?;
@@ -110,32 +122,55 @@ fn asked_buildpacks(asked: Vec<AskedBuildpack>) -> Result<Vec<String>> {
     each.collect::<Option<_>>().ok_or_else(|| Error::invalid("A buildpack has a url or a name."))
 }
 
-fn shape(state: &ApiState, base: &Base, own: &OwnApp, build: &Build) -> Result<schema::Build> {
-    let buildpack = |given: &String| BuildBuildpack { url: given.clone(), name: given.clone() };
-    Ok(schema::Build {
-        id: build.id.uuid(),
-        app: Id { id: build.app_id.uuid() },
-        buildpacks: Some(build.buildpacks.iter().map(buildpack).collect()),
-        generation: "cedar",
-        labs: Map::new(),
-        output_stream_url: output::build_url(state, base, build.id),
-        release: build.release_id.map(|id| Id { id: id.uuid() }),
-        slug: build.slug_id.map(|id| Id { id: id.uuid() }),
-        source_blob: SourceBlob {
-            checksum: Some(format!("SHA256:{}", build.source)),
-            url: sources::blob_url(state, base, &build.source)?,
-            version: build.source_version.clone(),
-            version_description: build.source_version_description.clone(),
-        },
-        stack: build.stack.to_string(),
-        status: build.status.as_str(),
-        user: user(own),
-        created_at: build.created_at.into(),
-        updated_at: build.updated_at.into(),
-    })
+/// What builds are shown with.
+struct View<'a> {
+    state: &'a ApiState,
+    base: &'a Base,
+    own: &'a OnApp,
+    emails: Emails,
+    /// Whether the source may be read, which the address of one is enough for.
+    shows_source: bool,
 }
 
-/// Only an app's owner builds it yet.
-fn user(own: &OwnApp) -> User {
-    account::reference(&own.caller.account)
+impl<'a> View<'a> {
+    async fn new<A: Act<On = OnApp>>(
+        state: &'a ApiState,
+        base: &'a Base,
+        own: &'a access::Permitted<A>,
+        builds: &[Build],
+    ) -> Result<Self> {
+        let users: Vec<_> = builds.iter().map(|build| build.account_id).collect();
+        let emails = store::accounts::emails(&state.store, users).await?;
+        Ok(Self { state, base, own, emails, shows_source: own.also::<FetchCode>().is_ok() })
+    }
+
+    fn shape(&self, build: &Build) -> Result<schema::Build> {
+        let buildpack = |given: &String| BuildBuildpack { url: given.clone(), name: given.clone() };
+        let url = if self.shows_source {
+            sources::blob_url(self.state, self.base, &build.source)?
+        } else {
+            sources::no_url(self.base)
+        };
+        Ok(schema::Build {
+            id: build.id.uuid(),
+            app: Id { id: build.app_id.uuid() },
+            buildpacks: Some(build.buildpacks.iter().map(buildpack).collect()),
+            generation: "cedar",
+            labs: Map::new(),
+            output_stream_url: output::build_url(self.state, self.base, self.own, build.id),
+            release: build.release_id.map(|id| Id { id: id.uuid() }),
+            slug: build.slug_id.map(|id| Id { id: id.uuid() }),
+            source_blob: SourceBlob {
+                checksum: Some(format!("SHA256:{}", build.source)),
+                url,
+                version: build.source_version.clone(),
+                version_description: build.source_version_description.clone(),
+            },
+            stack: build.stack.to_string(),
+            status: build.status.as_str(),
+            user: account::user_of(&self.emails, build.account_id),
+            created_at: build.created_at.into(),
+            updated_at: build.updated_at.into(),
+        })
+    }
 }

@@ -1,41 +1,247 @@
-//! `/apps/{app}/collaborators`: the owner, alone yet.
+//! `/apps/{app}/collaborators` and `/teams/apps/{app}/collaborators`: who works on an app, and how far.
 
+use access::action::{JoinApp, LeaveApp, ManageAccess, ViewApp};
+use access::{AppStanding, OnApp};
 use axum::Json;
-use axum::extract::Path;
-use schema::{Collaborator, Permission};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use schema::{Permission, User};
+use serde::Deserialize;
+use store::accounts::Account;
+use store::collaborators::Collaborator;
+use vocabulary::{Permissions, UnknownPermission};
 
+use crate::http::body::Body;
 use crate::http::error::{Error, Result};
-use crate::resources::own_app::OwnApp;
+use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
+use crate::http::range::Range;
+use crate::http::state::{Shared, State as ApiState};
 use crate::resources::{account, apps, catalogue};
 
-const PERMISSIONS: [(&str, &str); 4] = [
-    ("view", "Can see the app and its log"),
-    ("deploy", "Can deploy"),
-    ("operate", "Can scale, restart and configure"),
-    ("manage", "Can do everything else"),
-];
+const SORTS: &[Sort<schema::Collaborator>] =
+    &[("id", |one| Key::text(&one.id)), ("email", |one| Key::text(&one.user.email))];
 
-/// `GET /apps/{app}/collaborators`
-pub(crate) async fn list(own: OwnApp) -> Json<[Collaborator; 1]> {
-    Json([owner(&own)])
+/// What `POST` takes. The schema's `silent` has no meaning: no mail is sent.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Create {
+    user: String,
+    permissions: Option<Vec<String>>,
 }
 
-/// `GET /apps/{app}/collaborators/{collaborator}`, by id or email.
-pub(crate) async fn info(own: OwnApp, Path((_, identity)): Path<(String, String)>) -> Result<Json<Collaborator>> {
-    let owner = owner(&own);
-    let same = owner.id.to_string() == identity || owner.user.email.eq_ignore_ascii_case(&identity);
-    if same { Ok(Json(owner)) } else { Err(Error::not_found("collaborator")) }
+/// What `PATCH` takes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Update {
+    permissions: Vec<String>,
 }
 
-fn owner(own: &OwnApp) -> Collaborator {
+/// `GET …/collaborators`
+pub(crate) async fn list(own: Permitted<ViewApp>, State(state): State<Shared>, range: Range) -> Result<Response> {
+    list::answer(&range, all(&state, &own).await?, SORTS, Clone::clone)
+}
+
+/// `GET …/collaborators/{collaborator}`, by id or email.
+pub(crate) async fn info(
+    own: Permitted<ViewApp>,
+    State(state): State<Shared>,
+    Path((_, identity)): Path<(String, String)>,
+) -> Result<Json<schema::Collaborator>> {
+    Ok(Json(find(&state, &own, &identity).await?))
+}
+
+/// `POST /apps/{app}/collaborators`
+pub(crate) async fn create(
+    own: Permitted<ManageAccess>,
+    State(state): State<Shared>,
+    Body(body): Body<Create>,
+) -> Result<(StatusCode, Json<schema::Collaborator>)> {
+    let given = permissions(&own, body.permissions.as_deref())?;
+    added(&state, &own, &existing(&state, &body.user).await?, given).await
+}
+
+/// `POST /teams/apps/{app}/collaborators`. Members of the team let themselves in, to see; more is given by those who
+/// manage the app.
+pub(crate) async fn create_on_team_app(
+    own: Permitted<ViewApp>,
+    State(state): State<Shared>,
+    Body(body): Body<Create>,
+) -> Result<(StatusCode, Json<schema::Collaborator>)> {
+    let user = existing(&state, &body.user).await?;
+    let joins = user.id == own.caller.account.id && body.permissions.is_none();
+    let given = if joins {
+        own.also::<JoinApp>()?;
+        Permissions::VIEW
+    } else {
+        let own = own.also::<ManageAccess>()?;
+        permissions(&own, body.permissions.as_deref())?
+    };
+    added(&state, &own, &user, given).await
+}
+
+/// `PATCH /teams/apps/{app}/collaborators/{collaborator}`
+pub(crate) async fn update(
+    own: Permitted<ManageAccess>,
+    State(state): State<Shared>,
+    Path((_, identity)): Path<(String, String)>,
+    Body(body): Body<Update>,
+) -> Result<Json<schema::Collaborator>> {
+    let given = permissions(&own, Some(&body.permissions))?;
+    let user = let_in(&state, &own, &identity).await?;
+    let mut write = state.store.write().await?;
+    store::collaborators::set(&mut write, own.app.id, user.id, given).await?;
+    write.commit().await?;
+    Ok(Json(find(&state, &own, &user.email).await?))
+}
+
+/// `DELETE …/collaborators/{collaborator}`: those who manage the app, and everybody for themselves.
+pub(crate) async fn delete(
+    own: Permitted<ViewApp>,
+    State(state): State<Shared>,
+    Path((_, identity)): Path<(String, String)>,
+) -> Result<Json<schema::Collaborator>> {
+    let leaves = own.also::<LeaveApp>().is_ok() && is(&own.caller.account, &identity);
+    if !leaves {
+        own.also::<ManageAccess>()?;
+    }
+    let user = let_in(&state, &own, &identity).await?;
+    let gone = find(&state, &own, &user.email).await?;
+    let mut write = state.store.write().await?;
+    store::collaborators::remove(&mut write, own.app.id, user.id).await?;
+    write.commit().await?;
+    Ok(Json(gone))
+}
+
+fn is(account: &Account, identity: &str) -> bool {
+    account.email.eq_ignore_ascii_case(identity) || account.id.to_string() == identity
+}
+
+/// The account of an email or an id. Nobody is invited by mail, so there has to be one.
+pub(crate) async fn existing(state: &ApiState, identity: &str) -> Result<Account> {
+    let found = match identity.parse() {
+        Ok(id) => store::accounts::get(&state.store, id).await?,
+        Err(_) => store::accounts::by_email(&state.store, identity).await?,
+    };
+    found.ok_or_else(|| Error::invalid(format!("Nobody on this platform has the email {identity}.")))
+}
+
+/// The account of somebody who was let in, by their email or id or by that of their place. The owner was not.
+async fn let_in(state: &ApiState, own: &OnApp, identity: &str) -> Result<Account> {
+    for one in store::collaborators::list(&state.store, own.app.id).await? {
+        let account = store::accounts::get(&state.store, one.account_id).await?;
+        if let Some(account) = account.filter(|account| is(account, identity) || one.id.to_string() == identity) {
+            return Ok(account);
+        }
+    }
+    Err(Error::not_found("collaborator"))
+}
+
+/// What is to be given. A personal app has no permissions to choose from; on a team's, whoever is let in sees it.
+fn permissions(own: &OnApp, asked: Option<&[String]>) -> Result<Permissions> {
+    let asked = asked.map(|words| words.iter().map(|word| word.parse()).collect()).transpose();
+    let asked: Option<Permissions> =
+        asked.map_err(|error: UnknownPermission| Error::invalid(sentence(&error.to_string())))?;
+    match (&own.team, asked) {
+        (None, None) => Ok(Permissions::ALL_BUT_MANAGE),
+        (None, Some(_)) => Err(Error::invalid("Only apps of a team have permissions to choose from.")),
+        (Some(_), asked) => Ok(asked.unwrap_or_default().or(Permissions::VIEW)),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let (first, rest) = text.split_at_checked(1).unwrap_or_default();
+    format!("{}{rest}.", first.to_uppercase())
+}
+
+async fn added(
+    state: &ApiState,
+    own: &OnApp,
+    user: &Account,
+    given: Permissions,
+) -> Result<(StatusCode, Json<schema::Collaborator>)> {
+    let already = || Error::invalid(format!("{} has access to this app already.", user.email));
+    if own.team.is_none() && user.id == own.app.owner_id {
+        return Err(already());
+    }
+    let mut write = state.store.write().await?;
+    let made = store::collaborators::create(&mut write, own.app.id, user.id, given).await;
+    made.map_err(|error| if matches!(error, store::Error::Taken(_)) { already() } else { error.into() })?;
+    write.commit().await?;
+    Ok((StatusCode::CREATED, Json(find(state, own, &user.email).await?)))
+}
+
+async fn find(state: &ApiState, own: &OnApp, identity: &str) -> Result<schema::Collaborator> {
+    let mut found = all(state, own).await?.into_iter();
+    let same = |one: &schema::Collaborator| {
+        one.user.email.eq_ignore_ascii_case(identity)
+            || one.id.to_string() == identity
+            || one.user.id.to_string() == identity
+    };
+    found.find(same).ok_or_else(|| Error::not_found("collaborator"))
+}
+
+/// The owner, then those who were let in.
+async fn all(state: &ApiState, own: &OnApp) -> Result<Vec<schema::Collaborator>> {
+    let mut all = vec![owner(state, own).await?];
+    let let_in = store::collaborators::list(&state.store, own.app.id).await?;
+    let emails = store::accounts::emails(&state.store, let_in.iter().map(|one| one.account_id).collect()).await?;
+    for one in let_in {
+        let role = match own.app.team_id {
+            Some(team) => store::team_members::get(&state.store, team, one.account_id).await?.map(|member| member.role),
+            None => None,
+        };
+        let standing = match own.app.team_id {
+            Some(_) => AppStanding::Team { role, given: one.permissions, locked: own.app.locked },
+            None => AppStanding::Collaborator,
+        };
+        let role = role.map_or("collaborator", vocabulary::TeamRole::as_str);
+        all.push(shape(own, &one, account::user_of(&emails, one.account_id), role, standing.permissions()));
+    }
+    Ok(all)
+}
+
+fn shape(own: &OnApp, one: &Collaborator, user: User, role: &'static str, may: Permissions) -> schema::Collaborator {
+    schema::Collaborator {
+        id: one.id.uuid(),
+        app: apps::reference(&own.app),
+        permissions: shown(may),
+        role: Some(role),
+        user,
+        created_at: one.created_at.into(),
+        updated_at: one.updated_at.into(),
+    }
+}
+
+/// The owner, who was not let in by anyone.
+async fn owner(state: &ApiState, own: &OnApp) -> Result<schema::Collaborator> {
     let app = &own.app;
-    Collaborator {
-        id: catalogue::id("collaborator", &format!("{}/{}", app.id, app.owner_id)),
+    let emails = store::accounts::emails(&state.store, vec![app.owner_id]).await?;
+    let user = match &own.team {
+        Some(team) => apps::team_owner(team),
+        None => account::user_of(&emails, app.owner_id),
+    };
+    Ok(schema::Collaborator {
+        id: catalogue::id("collaborator", &format!("{}/{}", app.id, user.id)),
         app: apps::reference(app),
-        permissions: PERMISSIONS.map(|(name, description)| Permission { name, description }).into(),
+        permissions: shown(Permissions::ALL),
         role: Some("owner"),
-        user: account::reference(&own.caller.account),
+        user,
         created_at: app.created_at.into(),
         updated_at: app.created_at.into(),
+    })
+}
+
+/// Permissions with what they mean.
+pub(crate) fn shown(permissions: Permissions) -> Vec<Permission> {
+    let each = permissions.iter().map(|one| Permission { name: one.as_str(), description: meaning(one) });
+    each.collect()
+}
+
+fn meaning(permission: vocabulary::Permission) -> &'static str {
+    match permission {
+        vocabulary::Permission::View => "Can see the app, its dynos and its releases",
+        vocabulary::Permission::Deploy => "Can read and deploy code, and set config vars",
+        vocabulary::Permission::Operate => "Can scale, restart, configure and read logs",
+        vocabulary::Permission::Manage => "Can rename, delete and transfer the app, and let others in",
     }
 }

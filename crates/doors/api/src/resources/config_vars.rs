@@ -1,5 +1,6 @@
 //! `/apps/{app}/config-vars`.
 
+use access::action::{EditConfig, ViewConfig};
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -9,19 +10,19 @@ use vocabulary::{ConfigVarName, Secret};
 
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
+use crate::http::permitted::Permitted;
 use crate::http::state::Shared;
-use crate::resources::own_app::OwnApp;
 use crate::resources::releases;
 
 /// `GET /apps/{app}/config-vars`
-pub(crate) async fn info(State(state): State<Shared>, own: OwnApp) -> Result<Json<ConfigVars>> {
+pub(crate) async fn info(own: Permitted<ViewConfig>, State(state): State<Shared>) -> Result<Json<ConfigVars>> {
     Ok(Json(store::apps::config_vars(&state.store, own.app.id).await?))
 }
 
 /// `PATCH /apps/{app}/config-vars`; null unsets.
 pub(crate) async fn update(
+    own: Permitted<EditConfig>,
     State(state): State<Shared>,
-    own: OwnApp,
     Body(body): Body<BTreeMap<String, Option<Secret>>>,
 ) -> Result<Json<ConfigVars>> {
     let mut changes = BTreeMap::new();
@@ -33,8 +34,8 @@ pub(crate) async fn update(
 
 /// `GET /apps/{app}/releases/{release}/config-vars`
 pub(crate) async fn of_release(
+    own: Permitted<ViewConfig>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<ConfigVars>> {
     let release = releases::find(&state, &own.app, &identity).await?;

@@ -1,5 +1,6 @@
 //! `/apps/{app}/domains`: the one every app has by its name, and custom ones.
 
+use access::action::{Configure, ViewApp};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -14,9 +15,9 @@ use vocabulary::Hostname;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::own_app::OwnApp;
 use crate::resources::{apps, catalogue};
 
 const SORTS: &[Sort<Domain>] =
@@ -40,14 +41,14 @@ pub(crate) struct Update {
 }
 
 /// `GET /apps/{app}/domains`
-pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range) -> Result<Response> {
+pub(crate) async fn list(own: Permitted<ViewApp>, State(state): State<Shared>, range: Range) -> Result<Response> {
     list::answer(&range, all(&state, &own.app).await?, SORTS, Clone::clone)
 }
 
 /// `GET /apps/{app}/domains/{domain}`, by id or hostname.
 pub(crate) async fn info(
+    own: Permitted<ViewApp>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<Domain>> {
     one(&state, &own.app, &identity).await.map(Json)
@@ -55,8 +56,8 @@ pub(crate) async fn info(
 
 /// `POST /apps/{app}/domains`
 pub(crate) async fn create(
+    own: Permitted<Configure>,
     State(state): State<Shared>,
-    own: OwnApp,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<Domain>)> {
     no_endpoint(body.sni_endpoint.as_deref())?;
@@ -82,8 +83,8 @@ pub(crate) async fn create(
 
 /// `PATCH /apps/{app}/domains/{domain}`: the one thing to change is its certificate, of which there are none to choose.
 pub(crate) async fn update(
+    own: Permitted<Configure>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
     Body(body): Body<Update>,
 ) -> Result<Json<Domain>> {
@@ -94,14 +95,14 @@ pub(crate) async fn update(
 
 /// `DELETE /apps/{app}/domains/{domain}`
 pub(crate) async fn delete(
+    own: Permitted<Configure>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<Domain>> {
     let domain = one(&state, &own.app, &identity).await?;
     let rows = store::domains::list(&state.store, own.app.id).await?;
     let Some(row) = rows.into_iter().find(|row| row.id.uuid() == domain.id) else {
-        return Err(Error::forbidden(format!("{} is the app's own domain and stays.", domain.hostname)));
+        return Err(Error::invalid(format!("{} is the app's own domain and stays.", domain.hostname)));
     };
     let mut write = state.store.write().await?;
     store::domains::delete(&mut write, row.id).await?;
@@ -115,7 +116,7 @@ async fn may_have(write: &mut Write, app: &App, hostname: &Hostname) -> Result<(
         return Err(Error::invalid(format!("An app has at most {MOST} domains.")));
     }
     // Below another owner's wildcard, or above another owner's names, requests would change hands.
-    let others = store::domains::of_others(write, app.owner_id).await?;
+    let others = store::domains::of_others(write, app).await?;
     if others.iter().any(|other| other.overlaps(hostname)) { Err(in_use(hostname)) } else { Ok(()) }
 }
 

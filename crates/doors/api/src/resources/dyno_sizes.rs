@@ -1,19 +1,21 @@
 //! `/dyno-sizes`.
 
+use access::action::Browse;
 use axum::Json;
 use axum::extract::Path;
 use vocabulary::DynoSize;
 
 use crate::http::error::{Error, Result};
+use crate::http::permitted::Permitted;
 use crate::resources::catalogue;
 
 /// `GET /dyno-sizes`
-pub(crate) async fn list() -> Json<Vec<schema::DynoSize>> {
+pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<Vec<schema::DynoSize>> {
     Json(DynoSize::ALL.into_iter().map(shape).collect())
 }
 
 /// `GET /dyno-sizes/{size}`, by id or name.
-pub(crate) async fn info(Path(identity): Path<String>) -> Result<Json<schema::DynoSize>> {
+pub(crate) async fn info(_caller: Permitted<Browse>, Path(identity): Path<String>) -> Result<Json<schema::DynoSize>> {
     let found = DynoSize::ALL
         .into_iter()
         .find(|size| size.name().eq_ignore_ascii_case(&identity) || catalogue::is(&identity, "dyno-size", size.name()));

@@ -1,5 +1,7 @@
 //! `/apps/{app}/dynos`.
 
+use access::OnApp;
+use access::action::{Restart, RunDyno, ViewApp};
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -17,11 +19,11 @@ use crate::http::base::Base;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
 use crate::resources::apps::{self, Identity};
 use crate::resources::formation;
-use crate::resources::own_app::OwnApp;
 
 const SORTS: &[Sort<Dyno>] = &[("id", |dyno| Key::text(&dyno.id)), ("name", |dyno| Key::text(&dyno.name))];
 
@@ -32,7 +34,7 @@ const USUAL_SIZE: (u16, u16) = (80, 24);
 type Versions = BTreeMap<ReleaseId, i64>;
 
 /// `GET /apps/{app}/dynos`
-pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range) -> Result<Response> {
+pub(crate) async fn list(own: Permitted<ViewApp>, State(state): State<Shared>, range: Range) -> Result<Response> {
     let dynos = shown(&state, &own.app).await?;
     let versions = versions(&state, &own.app).await?;
     list::answer(&range, dynos, SORTS, |dyno| shape(dyno, &own.app, &versions))
@@ -40,8 +42,8 @@ pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range)
 
 /// `GET /apps/{app}/dynos/{dyno}`, by id or name.
 pub(crate) async fn info(
+    own: Permitted<ViewApp>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<schema::Dyno>> {
     let dyno = find(&state, &own.app, &identity).await?;
@@ -63,9 +65,9 @@ pub(crate) struct Create {
 
 /// `POST /apps/{app}/dynos`: a one-off dyno.
 pub(crate) async fn create(
+    own: Permitted<RunDyno>,
     State(state): State<Shared>,
     base: Base,
-    own: OwnApp,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Dyno>)> {
     let given = body.env.unwrap_or_default();
@@ -85,9 +87,9 @@ pub(crate) async fn create(
 
 /// `POST /apps/{app}/dynos/{dyno}`: one more program in a dyno that runs.
 pub(crate) async fn run_inside(
+    own: Permitted<RunDyno>,
     State(state): State<Shared>,
     base: Base,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Dyno>)> {
@@ -158,15 +160,18 @@ fn process_type(text: &str) -> Result<ProcessType> {
 }
 
 /// `DELETE /apps/{app}/dynos`
-pub(crate) async fn restart_all(State(state): State<Shared>, own: OwnApp) -> Result<(StatusCode, Json<Value>)> {
+pub(crate) async fn restart_all(
+    own: Permitted<Restart>,
+    State(state): State<Shared>,
+) -> Result<(StatusCode, Json<Value>)> {
     restarted(&state, &own, &Which::All).await
 }
 
 /// `DELETE /apps/{app}/dynos/{dyno}`, and `POST …/actions/stop`: a stopped dyno of the formation is started anew, a
 /// one-off dyno ends.
 pub(crate) async fn restart(
+    own: Permitted<Restart>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Value>)> {
     let name = find(&state, &own.app, &identity).await?.name;
@@ -175,8 +180,8 @@ pub(crate) async fn restart(
 
 /// `POST /apps/{app}/formations/{type}/actions/stop`
 pub(crate) async fn stop_type(
+    own: Permitted<Restart>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, kind)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Value>)> {
     let kind: ProcessType = kind.parse().map_err(|_| Error::not_found("process type"))?;
@@ -185,15 +190,15 @@ pub(crate) async fn stop_type(
 
 /// `DELETE /apps/{app}/formations/{type}`
 pub(crate) async fn restart_type(
+    own: Permitted<Restart>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, kind)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Value>)> {
     let kind: ProcessType = kind.parse().map_err(|_| Error::not_found("process type"))?;
     restarted(&state, &own, &Which::Type(kind)).await
 }
 
-async fn restarted(state: &ApiState, own: &OwnApp, which: &Which) -> Result<(StatusCode, Json<Value>)> {
+async fn restarted(state: &ApiState, own: &OnApp, which: &Which) -> Result<(StatusCode, Json<Value>)> {
     state.dynos.restart(&own.app, which, &own.caller.account.email).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }

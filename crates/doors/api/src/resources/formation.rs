@@ -1,5 +1,6 @@
 //! `/apps/{app}/formation`.
 
+use access::action::{self, ViewApp};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -12,11 +13,11 @@ use vocabulary::{DynoSize, ProcessType, ProcessTypes};
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
 use crate::resources::apps::{self, Identity};
 use crate::resources::catalogue;
-use crate::resources::own_app::OwnApp;
 
 const SORTS: &[Sort<Formation>] =
     &[("id", |entry| Key::text(&entry.id)), ("type", |entry| Key::text(&entry.process_type))];
@@ -54,7 +55,7 @@ enum Amount {
 }
 
 /// `GET /apps/{app}/formation`: the process types of the current slug.
-pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range) -> Result<Response> {
+pub(crate) async fn list(own: Permitted<ViewApp>, State(state): State<Shared>, range: Range) -> Result<Response> {
     let commands = commands(&state, &own.app).await?;
     let mut entries = store::formation::list(&state.store, own.app.id).await?;
     entries.retain(|entry| commands.command(&entry.process_type).is_some());
@@ -63,8 +64,8 @@ pub(crate) async fn list(State(state): State<Shared>, own: OwnApp, range: Range)
 
 /// `GET /apps/{app}/formation/{type}`, by id or process type.
 pub(crate) async fn info(
+    own: Permitted<ViewApp>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<schema::Formation>> {
     let commands = commands(&state, &own.app).await?;
@@ -74,8 +75,8 @@ pub(crate) async fn info(
 
 /// `PATCH /apps/{app}/formation`
 pub(crate) async fn update(
+    own: Permitted<action::Scale>,
     State(state): State<Shared>,
-    own: OwnApp,
     Body(batch): Body<Batch>,
 ) -> Result<Json<Vec<schema::Formation>>> {
     let updates: Vec<Scale> =
@@ -87,8 +88,8 @@ pub(crate) async fn update(
 
 /// `PATCH /apps/{app}/formation/{type}`
 pub(crate) async fn update_one(
+    own: Permitted<action::Scale>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
     Body(change): Body<Change>,
 ) -> Result<Json<schema::Formation>> {

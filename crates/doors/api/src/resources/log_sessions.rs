@@ -1,5 +1,6 @@
 //! `/apps/{app}/log-sessions`.
 
+use access::action::ViewLogs;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -12,8 +13,8 @@ use vocabulary::Timestamp;
 use crate::http::base::Base;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
+use crate::http::permitted::Permitted;
 use crate::http::state::Shared;
-use crate::resources::own_app::OwnApp;
 use crate::streams::log::{self, Wanted};
 
 /// Lines of a session that names no number (Platform API Reference, "Log Session").
@@ -35,20 +36,19 @@ pub(crate) struct Create {
 
 /// `POST /apps/{app}/log-sessions`
 pub(crate) async fn create(
+    own: Permitted<ViewLogs>,
     State(state): State<Shared>,
     base: Base,
-    own: OwnApp,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<LogSession>)> {
     let wanted = Wanted {
-        app: own.app.id,
         source: body.source.as_deref().filter(|text| !text.is_empty()).map(source).transpose()?,
         dyno: body.dyno.or(body.kind).filter(|dyno| !dyno.is_empty()),
         lines: body.lines.unwrap_or(USUAL_LINES).min(MOST_LINES),
         tail: body.tail.unwrap_or(false),
     };
     let now = Timestamp::now().into();
-    let logplex_url = log::url(&state, &base, &wanted)?;
+    let logplex_url = log::url(&state, &base, &own, wanted)?;
     let session = LogSession { id: Uuid::new_v4(), logplex_url, created_at: now, updated_at: now };
     Ok((StatusCode::CREATED, Json(session)))
 }

@@ -1,13 +1,10 @@
 //! What an account has none of; clients ask by id and act on the answer's `resource`.
 
 use crate::http::error::{Error, Result};
-
-/// `DELETE /oauth/sessions/{session}`: there are no browser sessions; logging out goes on with the authorization.
-pub(crate) async fn session() -> Result {
-    Err(Error::not_found("session"))
-}
+use crate::http::permitted::Permitted;
+use access::action::Browse;
 
 /// `GET /account/features/{feature}`
-pub(crate) async fn feature() -> Result {
+pub(crate) async fn feature(_caller: Permitted<Browse>) -> Result {
     Err(Error::not_found("feature"))
 }

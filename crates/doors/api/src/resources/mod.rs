@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod app_name;
+pub(crate) mod app_transfers;
 pub(crate) mod apps;
 pub(crate) mod authorizations;
 pub(crate) mod buildpack_registry;
@@ -16,13 +17,18 @@ pub(crate) mod dynos;
 pub(crate) mod favorites;
 pub(crate) mod features;
 pub(crate) mod formation;
+pub(crate) mod keys;
 pub(crate) mod log_sessions;
-pub(crate) mod login;
 pub(crate) mod missing;
-pub(crate) mod own_app;
+pub(crate) mod oauth_clients;
+pub(crate) mod oauth_tokens;
 pub(crate) mod regions;
 pub(crate) mod releases;
+pub(crate) mod sessions;
 pub(crate) mod slugs;
 pub(crate) mod sources;
 pub(crate) mod stacks;
 pub(crate) mod status;
+pub(crate) mod team_apps;
+pub(crate) mod team_members;
+pub(crate) mod teams;

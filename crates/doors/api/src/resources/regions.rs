@@ -1,21 +1,23 @@
 //! `/regions`: one, under the name clients ask for when they ask for none.
 
+use access::action::Browse;
 use axum::Json;
 use axum::extract::Path;
 use schema::{Named, Provider, Region};
 
 use crate::http::error::{Error, Result};
+use crate::http::permitted::Permitted;
 use crate::resources::catalogue::{self, SINCE};
 
 const NAME: &str = "us";
 
 /// `GET /regions`
-pub(crate) async fn list() -> Json<[Region; 1]> {
+pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<[Region; 1]> {
     Json([region()])
 }
 
 /// `GET /regions/{region}`
-pub(crate) async fn info(Path(identity): Path<String>) -> Result<Json<Region>> {
+pub(crate) async fn info(_caller: Permitted<Browse>, Path(identity): Path<String>) -> Result<Json<Region>> {
     if catalogue::is(&identity, "region", NAME) { Ok(Json(region())) } else { Err(Error::not_found("region")) }
 }
 

@@ -1,12 +1,17 @@
 //! `/apps/{app}/releases`.
 
+use std::slice;
+
+use access::OnApp;
+use access::action::{Rollback, ViewApp};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use schema::{Id, User};
+use schema::Id;
 use serde::Deserialize;
 use serde_json::json;
+use store::accounts::Emails;
 use store::apps::App;
 use store::releases::Release;
 use vocabulary::{ReleaseId, ReleaseStatus, ReleaseVersion};
@@ -15,9 +20,9 @@ use crate::http::base::Base;
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
 use crate::http::list::{self, Key, Sort};
+use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::own_app::OwnApp;
 use crate::resources::{account, apps};
 use crate::streams::output;
 
@@ -34,34 +39,39 @@ pub(crate) struct Create {
 struct View<'a> {
     state: &'a ApiState,
     base: &'a Base,
-    app: &'a App,
-    user: User,
+    own: &'a OnApp,
+    emails: Emails,
     current: Option<ReleaseId>,
 }
 
 /// `GET /apps/{app}/releases`
-pub(crate) async fn list(State(state): State<Shared>, base: Base, own: OwnApp, range: Range) -> Result<Response> {
+pub(crate) async fn list(
+    own: Permitted<ViewApp>,
+    State(state): State<Shared>,
+    base: Base,
+    range: Range,
+) -> Result<Response> {
     let releases = store::releases::list(&state.store, own.app.id).await?;
-    let view = View::new(&state, &base, &own).await?;
+    let view = View::new(&state, &base, &own, &releases).await?;
     list::answer(&range, releases, SORTS, |release| view.shape(release))
 }
 
 /// `GET /apps/{app}/releases/{release}`, by id, number or `current`.
 pub(crate) async fn info(
+    own: Permitted<ViewApp>,
     State(state): State<Shared>,
     base: Base,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<schema::Release>> {
     let release = find(&state, &own.app, &identity).await?;
-    Ok(Json(View::new(&state, &base, &own).await?.shape(&release)))
+    Ok(Json(View::new(&state, &base, &own, slice::from_ref(&release)).await?.shape(&release)))
 }
 
 /// `POST /apps/{app}/releases`: back to the slug and config vars of an earlier release.
 pub(crate) async fn create(
+    own: Permitted<Rollback>,
     State(state): State<Shared>,
     base: Base,
-    own: OwnApp,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Release>)> {
     let Some(identity) = body.release else {
@@ -69,7 +79,7 @@ pub(crate) async fn create(
     };
     let to = find(&state, &own.app, &identity).await?;
     let made = state.releases.rollback(&own.app, &to, own.caller.account.id).await?;
-    Ok((StatusCode::CREATED, Json(View::new(&state, &base, &own).await?.shape(&made))))
+    Ok((StatusCode::CREATED, Json(View::new(&state, &base, &own, slice::from_ref(&made)).await?.shape(&made))))
 }
 
 /// The release of an app an identity names.
@@ -88,9 +98,11 @@ pub(crate) async fn find(state: &ApiState, app: &App, identity: &str) -> Result<
 }
 
 impl<'a> View<'a> {
-    async fn new(state: &'a ApiState, base: &'a Base, own: &'a OwnApp) -> Result<Self> {
+    async fn new(state: &'a ApiState, base: &'a Base, own: &'a OnApp, releases: &[Release]) -> Result<Self> {
         let current = store::releases::current(&state.store, own.app.id).await?.map(|release| release.id);
-        Ok(Self { state, base, app: &own.app, user: account::reference(&own.caller.account), current })
+        let users: Vec<_> = releases.iter().map(|release| release.account_id).collect();
+        let emails = store::accounts::emails(&state.store, users).await?;
+        Ok(Self { state, base, own, emails, current })
     }
 
     fn shape(&self, release: &Release) -> schema::Release {
@@ -99,16 +111,18 @@ impl<'a> View<'a> {
             id: release.id.uuid(),
             version: release.version.number(),
             addon_plan_names: vec![],
-            app: apps::reference(self.app),
+            app: apps::reference(&self.own.app),
             artifacts: slug.iter().map(|slug| json!({"type": "slug", "id": slug.id})).collect(),
             current: self.current == Some(release.id),
             description: release.description.clone(),
             eligible_for_rollback: release.status == ReleaseStatus::Succeeded && slug.is_some(),
             oci_image: None,
-            output_stream_url: release.has_output.then(|| output::release_url(self.state, self.base, release.id)),
+            output_stream_url: release
+                .has_output
+                .then(|| output::release_url(self.state, self.base, self.own, release.id)),
             slug,
             status: release.status.as_str(),
-            user: self.user.clone(),
+            user: account::user_of(&self.emails, release.account_id),
             created_at: release.created_at.into(),
             updated_at: release.updated_at.into(),
         }

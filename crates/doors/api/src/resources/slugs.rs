@@ -1,19 +1,20 @@
 //! `/apps/{app}/slugs`.
 
+use access::action::ViewApp;
 use axum::Json;
 use axum::extract::{Path, State};
 use schema::SlugBlob;
 use vocabulary::SlugId;
 
 use crate::http::error::{Error, Result};
+use crate::http::permitted::Permitted;
 use crate::http::state::Shared;
 use crate::resources::catalogue;
-use crate::resources::own_app::OwnApp;
 
 /// `GET /apps/{app}/slugs/{slug}`
 pub(crate) async fn info(
+    own: Permitted<ViewApp>,
     State(state): State<Shared>,
-    own: OwnApp,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<schema::Slug>> {
     let id: SlugId = identity.parse().map_err(|_| Error::not_found("slug"))?;

@@ -1,19 +1,21 @@
 //! `/stacks`.
 
+use access::action::Browse;
 use axum::Json;
 use axum::extract::Path;
 use vocabulary::Stack;
 
 use crate::http::error::{Error, Result};
+use crate::http::permitted::Permitted;
 use crate::resources::catalogue::{self, SINCE};
 
 /// `GET /stacks`
-pub(crate) async fn list() -> Json<Vec<schema::Stack>> {
+pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<Vec<schema::Stack>> {
     Json(Stack::ALL.into_iter().map(shape).collect())
 }
 
 /// `GET /stacks/{stack}`, by id or name.
-pub(crate) async fn info(Path(identity): Path<String>) -> Result<Json<schema::Stack>> {
+pub(crate) async fn info(_caller: Permitted<Browse>, Path(identity): Path<String>) -> Result<Json<schema::Stack>> {
     let found = Stack::ALL.into_iter().find(|stack| catalogue::is(&identity, "stack", stack.name()));
     found.map(|stack| Json(shape(stack))).ok_or_else(|| Error::not_found("stack"))
 }

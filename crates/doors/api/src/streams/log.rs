@@ -1,7 +1,8 @@
 //! `/streams/logs`: an app's log, as events for the CLI and as text for everyone else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use access::action::ViewLogs;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -12,11 +13,13 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use loglines::{LogLine, Source};
 use logs::{Filter, Tail};
 use serde::{Deserialize, Serialize};
-use vocabulary::AppId;
+use store::Store;
 
 use crate::http::base::Base;
 use crate::http::error::Result;
+use crate::http::permitted::Permitted;
 use crate::http::state::{Shared, State as ApiState};
+use crate::streams::reader::Reader;
 use crate::streams::ticket;
 
 const CONTEXT: &str = "stream/log";
@@ -25,11 +28,12 @@ const GOOD_FOR: Duration = Duration::from_mins(5);
 /// How often a silent stream says that it lives: clients drop one after a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// How often a stream makes sure that its reader still may read it.
+const RECHECK: Duration = Duration::from_secs(15);
+
 /// What is to be read.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Wanted {
-    /// Of which app.
-    pub(crate) app: AppId,
     /// `app` or `heroku`; both if not given.
     pub(crate) source: Option<Source>,
     /// A dyno or a process type.
@@ -41,8 +45,9 @@ pub(crate) struct Wanted {
 }
 
 /// The address of a log.
-pub(crate) fn url(state: &ApiState, base: &Base, wanted: &Wanted) -> Result<String> {
-    let token = ticket::issue(&state.store, CONTEXT, wanted, GOOD_FOR)?;
+pub(crate) fn url(state: &ApiState, base: &Base, own: &Permitted<ViewLogs>, wanted: Wanted) -> Result<String> {
+    let ticket = (wanted, Reader::new(own));
+    let token = ticket::issue(&state.store, CONTEXT, &ticket, GOOD_FOR)?;
     Ok(base.url(&format!("/streams/logs/{token}")))
 }
 
@@ -52,18 +57,20 @@ pub(crate) async fn read(
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let wanted: Wanted = ticket::admit(&state.store, CONTEXT, &token)?;
+    let (wanted, reader): (Wanted, Reader) = ticket::admit(&state.store, CONTEXT, &token)?;
+    let own = reader.still::<ViewLogs>(&state.store).await?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let after = header("last-event-id").and_then(|id| id.trim().parse().ok());
     let events = header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream"));
     let filter = Filter { source: wanted.source, dyno: wanted.dyno };
-    let tail = state.logs.read(wanted.app, filter, wanted.lines, wanted.tail, after).await;
+    let tail = state.logs.read(own.app.id, filter, wanted.lines, wanted.tail, after).await;
     let (kind, form) = if events {
         ("text/event-stream; charset=utf-8", Form::Events)
     } else {
         ("text/plain; charset=utf-8", Form::Text)
     };
-    let body = Body::from_stream(stream::unfold((tail, form), next));
+    let reading = Reading { tail, form, reader, store: state.store.clone(), checked: Instant::now() };
+    let body = Body::from_stream(stream::unfold(reading, next));
     Ok(([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], body).into_response())
 }
 
@@ -75,15 +82,39 @@ enum Form {
 
 type Piece = std::result::Result<Bytes, std::convert::Infallible>;
 
-async fn next((mut tail, form): (Tail, Form)) -> Option<(Piece, (Tail, Form))> {
+/// A stream under way.
+struct Reading {
+    tail: Tail,
+    form: Form,
+    reader: Reader,
+    store: Store,
+    checked: Instant,
+}
+
+async fn next(mut reading: Reading) -> Option<(Piece, Reading)> {
     let text = loop {
-        match (tokio::time::timeout(HEARTBEAT, tail.next()).await, form) {
+        let waited = tokio::time::timeout(HEARTBEAT, reading.tail.next()).await;
+        if !reading.goes_on().await {
+            return None;
+        }
+        match (waited, reading.form) {
             (Ok(lines), form) => break lines.map(|(id, lines)| written(form, id, &lines))?,
             (Err(_), Form::Events) => break ":\n\n".to_owned(),
             (Err(_), Form::Text) => {}
         }
     };
-    Some((Ok(text.into()), (tail, form)))
+    Some((Ok(text.into()), reading))
+}
+
+impl Reading {
+    /// Whether the reader may still read; asked now and then.
+    async fn goes_on(&mut self) -> bool {
+        if self.checked.elapsed() < RECHECK {
+            return true;
+        }
+        self.checked = Instant::now();
+        self.reader.still::<ViewLogs>(&self.store).await.is_ok()
+    }
 }
 
 fn written(form: Form, id: u64, lines: &[LogLine]) -> String {
@@ -101,7 +132,7 @@ fn written(form: Form, id: u64, lines: &[LogLine]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vocabulary::Timestamp;
+    use vocabulary::{AppId, Timestamp};
 
     use super::*;
 

@@ -89,6 +89,11 @@ pub(crate) fn blob_url(state: &ApiState, base: &Base, digest: &Digest) -> Result
     url(state, base, &Place::Blob(digest.clone()))
 }
 
+/// The address of a source for somebody who may not read it: it leads nowhere.
+pub(crate) fn no_url(base: &Base) -> String {
+    base.url(PATH)
+}
+
 /// The blob behind an address of ours; nothing for any other address, or before the upload.
 pub(crate) fn uploaded(state: &ApiState, url: &str) -> Option<Digest> {
     let (_, token) = url.split_once(PATH)?;

@@ -17,6 +17,7 @@ use loglines::LogSink;
 use schema_check::Schema;
 use serde_json::Value;
 use store::Store;
+use store::authorizations::New;
 use tower::ServiceExt as _;
 use vocabulary::{AppId, ProcessTypes, Secret, SlugId, Stack, Timestamp};
 
@@ -92,6 +93,32 @@ impl Api {
         Answer { status: parts.status, headers: parts.headers, json, text }
     }
 
+    /// A request of somebody's with a JSON body, or with none if it is null.
+    pub(crate) async fn with(&self, token: &Secret, method: Method, path: &str, body: Value) -> Answer {
+        self.send(request(method, path, Some(token)), body).await
+    }
+
+    /// Somebody new, with a token and without a password.
+    pub(crate) async fn somebody(&self, email: &str) -> Secret {
+        let mut write = self.store.write().await.unwrap();
+        store::accounts::create(&mut write, email, &Secret::new("none")).await.unwrap();
+        write.commit().await.unwrap();
+        self.token(email, "global", None).await
+    }
+
+    /// A token of somebody's that reaches this far, until then.
+    pub(crate) async fn token(&self, email: &str, scope: &str, expires_at: Option<Timestamp>) -> Secret {
+        let account_id = store::accounts::by_email(&self.store, email).await.unwrap().unwrap().id;
+        let token = Secret::new(format!("HRKU-{scope}-{}", uuid::Uuid::new_v4()));
+        let scope = [scope.to_owned()];
+        let (description, is_default) = ("a test's", false);
+        let new = New { account_id, token: &token, description, scope: &scope, is_default, expires_at };
+        let mut write = self.store.write().await.unwrap();
+        store::authorizations::create(&mut write, &new).await.unwrap();
+        write.commit().await.unwrap();
+        token
+    }
+
     /// A new app of the owner's.
     pub(crate) async fn app(&self, name: &str) -> Value {
         let made = self.owner(Method::POST, "/apps", serde_json::json!({ "name": name })).await;
@@ -100,6 +127,7 @@ impl Api {
     }
 
     /// A release of an app, with a slug of these process types.
+    #[expect(clippy::disallowed_methods, reason = "a test is no door")]
     pub(crate) async fn deploy(&self, name: &str, procfile: &str) {
         let app = store::apps::by_name(&self.store, &name.parse().unwrap()).await.unwrap().unwrap();
         let slug = store::slugs::Slug {
@@ -154,7 +182,9 @@ pub(crate) fn path(url: &Value) -> String {
 
 fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, json: &Value) {
     let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    assert!(is_json || status.as_u16() < 400 || method == Method::HEAD, "{method} {path}: an error that is no JSON");
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let fits = is_json || is_page || status.as_u16() < 400 || method == Method::HEAD;
+    assert!(fits, "{method} {path}: an error that is neither JSON nor a page");
     let empty = status == StatusCode::NOT_MODIFIED || status == StatusCode::NO_CONTENT;
     if is_json && !empty && method != Method::HEAD {
         SCHEMA.check(method.as_str(), path, status.as_u16(), json).unwrap();
