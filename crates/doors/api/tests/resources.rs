@@ -195,7 +195,7 @@ async fn custom_domains_are_added_and_removed() {
     assert_eq!(found.json["id"], made.json["id"]);
     assert_eq!(api.get("/apps/sushi/domains").await.json.as_array().unwrap().len(), 3);
     let own = api.owner(Method::DELETE, "/apps/sushi/domains/sushi.apps.example", Value::Null).await;
-    assert_eq!(own.status, StatusCode::FORBIDDEN);
+    assert_eq!(own.status, StatusCode::UNPROCESSABLE_ENTITY);
     let gone = api.owner(Method::DELETE, "/apps/sushi/domains/*.shop.example", Value::Null).await;
     assert_eq!((gone.status, &gone.json["hostname"]), (StatusCode::OK, &json!("*.shop.example")));
     assert_eq!(api.get("/apps/sushi/domains/*.shop.example").await.status, StatusCode::NOT_FOUND);

@@ -102,7 +102,7 @@ pub(crate) async fn delete(
     let domain = one(&state, &own.app, &identity).await?;
     let rows = store::domains::list(&state.store, own.app.id).await?;
     let Some(row) = rows.into_iter().find(|row| row.id.uuid() == domain.id) else {
-        return Err(Error::forbidden(format!("{} is the app's own domain and stays.", domain.hostname)));
+        return Err(Error::invalid(format!("{} is the app's own domain and stays.", domain.hostname)));
     };
     let mut write = state.store.write().await?;
     store::domains::delete(&mut write, row.id).await?;

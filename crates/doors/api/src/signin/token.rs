@@ -3,12 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
-use vocabulary::Secret;
+use vocabulary::{Secret, basic_credentials};
 
 use crate::http::client::ClientAddress;
 use crate::http::state::Shared;
@@ -56,10 +54,8 @@ pub(crate) async fn create(
 
 /// The secret of `Basic CLIENT:SECRET`, whose parts are written as in forms (RFC 6749, 2.3.1).
 fn basic(headers: &HeaderMap) -> Option<Secret> {
-    let encoded = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
-    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (_, secret) = text.split_once(':')?;
-    url::form_urlencoded::parse(secret.as_bytes()).next().map(|(secret, _)| Secret::new(secret))
+    let (_, secret) = basic_credentials(headers.get(AUTHORIZATION)?.to_str().ok()?)?;
+    url::form_urlencoded::parse(secret.reveal().as_bytes()).next().map(|(secret, _)| Secret::new(secret))
 }
 
 /// An error in both vocabularies.
