@@ -4,7 +4,7 @@ CACHE ?= $(if $(SLIPWAY_CACHE),$(SLIPWAY_CACHE),/var/cache/slipway)
 export SLIPWAY_CACHE := $(CACHE)
 INSIDE := --release --target x86_64-unknown-linux-gnu --target-dir target-static
 
-.PHONY: up down test check build inside tools bench compatibility fresh clean
+.PHONY: up down test check build inside tools bench compatibility fresh v2 clean
 
 up: build               ## install what is missing, build, start in the background, push a first app
 	cargo xtask up
@@ -43,6 +43,9 @@ compatibility: build    ## writes docs/compatibility/{cli,api}.md from a run of 
 
 fresh: tools            ## proves that a bare Debian with Rust needs nothing else than `make up`; see xtask/fresh
 	xtask/fresh
+
+v2: build               ## proves the engine on cgroup v2 and systemd, in a virtual machine; see xtask/cgroup-v2
+	xtask/cgroup-v2
 
 clean:
 	cargo clean

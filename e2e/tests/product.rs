@@ -7,11 +7,12 @@ mod product {
     pub mod deploys;
     pub mod everyday;
     pub mod isolation;
+    pub mod retention;
     pub mod sharing;
     pub mod traffic;
 }
 
-use product::{accounts, bad_input, commands, deploys, everyday, isolation, sharing, traffic};
+use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, sharing, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -53,6 +54,7 @@ fn main() -> std::process::ExitCode {
         everyday::what_there_is_is_listed,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
+        retention::disks_do_not_fill,
         isolation::a_dyno_finds_nothing,
         bad_input::clear_errors_and_nothing_lost,
     ])

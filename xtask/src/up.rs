@@ -81,7 +81,9 @@ fn start(slipway: &Path) -> Result<(), String> {
     fs::create_dir_all(data()).map_err(|error| format!("cannot make {}: {error}", data().display()))?;
     let log_path = data().join("slipway.log");
     let log = fs::File::create(&log_path).map_err(|error| format!("cannot write {}: {error}", log_path.display()))?;
-    let mut command = if Path::new("/run/systemd/system").is_dir() { unit(slipway) } else { session(slipway) };
+    // A pipe to a unit goes over the bus.
+    let has_units = ["/run/systemd/system", "/run/dbus/system_bus_socket"].iter().all(|path| Path::new(path).exists());
+    let mut command = if has_units { unit(slipway) } else { session(slipway) };
     let error_log = log.try_clone().map_err(|error| error.to_string())?;
     let mut child = command
         .stdin(Stdio::null())
@@ -100,7 +102,7 @@ fn session(slipway: &Path) -> Command {
 
 fn unit(slipway: &Path) -> Command {
     let mut command = Command::new("systemd-run");
-    command.args(["--unit=slipway", "--collect", "--property=Delegate=yes", "--property=KillMode=process", "--pipe"]);
+    command.args(["--unit=slipway", "--collect", "--property=KillMode=process", "--pipe"]);
     for (name, value) in std::env::vars().filter(|(name, _)| name.starts_with("SLIPWAY_")) {
         command.arg(format!("--setenv={name}={value}"));
     }

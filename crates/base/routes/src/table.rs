@@ -131,8 +131,12 @@ impl Table {
 
 /// The entries that may stand for a host, nearest first: `a.b.c`, `*.b.c`, `*.c`.
 pub fn names(host: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let suffixes = host.match_indices('.').map(|(dot, _)| Cow::Owned(format!("*{}", &host[dot..])));
-    std::iter::once(Cow::Borrowed(host)).chain(suffixes)
+    let mut rest = host;
+    let above = std::iter::from_fn(move || {
+        rest = rest.split_once('.')?.1;
+        Some(Cow::Owned(format!("*.{rest}")))
+    });
+    std::iter::once(Cow::Borrowed(host)).chain(above)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use vocabulary::{AppId, Digest, DynoId};
 use wire::Connection;
 
 use crate::{
-    Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started, ToEngine,
-    VERSION,
+    Discarded, Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started,
+    ToEngine, VERSION,
 };
 
 /// How many requests may wait for the engine before callers wait for a place.
@@ -139,6 +139,22 @@ impl Engine {
         }
     }
 
+    /// The layers the host has images of, in order, behind `after`; at most [`crate::PAGE`].
+    pub async fn layers(&self, after: Option<Digest>) -> Result<Vec<Digest>, Error> {
+        match self.call(Request::Layers { after }, vec![]).await? {
+            (Reply::Layers(layers), _) => Ok(layers),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// Deletes the images of at most [`crate::PAGE`] layers; one that an instance stands on stays.
+    pub async fn discard(&self, layers: Vec<Digest>) -> Result<Discarded, Error> {
+        match self.call(Request::Discard { layers }, vec![]).await? {
+            (Reply::Discarded(discarded), _) => Ok(discarded),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
     /// The names of the installed stack images.
     pub async fn stacks(&self) -> Result<Vec<String>, Error> {
         match self.call(Request::Stacks, vec![]).await? {
@@ -155,6 +171,19 @@ impl Engine {
     /// Deletes an app's repository.
     pub async fn remove_repository(&self, app: AppId) -> Result<(), Error> {
         self.done(Request::RemoveRepository { app }, vec![]).await
+    }
+
+    /// The apps that have a repository.
+    pub async fn repositories(&self) -> Result<Vec<AppId>, Error> {
+        match self.call(Request::Repositories, vec![]).await? {
+            (Reply::Repositories(apps), _) => Ok(apps),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// Packs an app's repository and deletes what nothing in it leads to, if there is enough of it.
+    pub async fn tidy_repository(&self, app: AppId) -> Result<(), Error> {
+        self.done(Request::TidyRepository { app }, vec![]).await
     }
 
     /// Runs git on an app's repository; answers its exit status when it ended.

@@ -5,10 +5,13 @@ use std::net::SocketAddrV4;
 use serde::{Deserialize, Serialize};
 use vocabulary::{AppId, Digest, DynoId};
 
-use crate::{Exit, GitService, InstanceSpec, InstanceStatus, Kind, Packed, Started};
+use crate::{Discarded, Exit, GitService, InstanceSpec, InstanceStatus, Kind, Packed, Started};
 
 /// The version of these messages; both sides must have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The most layers in one message: a frame holds 1 MiB, a digest has 64 characters.
+pub const PAGE: usize = 4096;
 
 /// A frame towards the engine.
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,6 +88,19 @@ pub enum Request {
         /// Layers asked about.
         layers: Vec<Digest>,
     },
+    /// Which layers the host has images of: in order, those behind `after`, at most [`PAGE`]. Answer:
+    /// [`Reply::Layers`].
+    Layers {
+        /// The last one that is known.
+        after: Option<Digest>,
+    },
+    /// Delete the images of these layers with their mounts and loop devices, but those of an instance that was not
+    /// removed; and let go of mounts that nobody needed for a while. [`Request::Import`] brings an image back. Answer:
+    /// [`Reply::Discarded`].
+    Discard {
+        /// At most [`PAGE`].
+        layers: Vec<Digest>,
+    },
     /// Which stack images are installed. Answer: [`Reply::Stacks`].
     Stacks,
     /// Make an empty bare repository for an app, if it has none.
@@ -94,6 +110,13 @@ pub enum Request {
     },
     /// Delete an app's repository.
     RemoveRepository {
+        /// Whose.
+        app: AppId,
+    },
+    /// Which apps have a repository. Answer: [`Reply::Repositories`].
+    Repositories,
+    /// Pack an app's repository and delete what nothing in it leads to, if there is enough of it.
+    TidyRepository {
         /// Whose.
         app: AppId,
     },
@@ -124,6 +147,12 @@ pub enum Reply {
     Packed(Packed),
     /// Layers without an image.
     Missing(Vec<Digest>),
+    /// Layers with an image.
+    Layers(Vec<Digest>),
+    /// Images were deleted.
+    Discarded(Discarded),
+    /// The apps that have a repository.
+    Repositories(Vec<AppId>),
     /// Installed stack images: name and whether run and build are there.
     Stacks(Vec<String>),
     /// Git ended with this status.

@@ -122,6 +122,17 @@ pub struct Packed {
     pub blob_bytes: u64,
 }
 
+/// What [`crate::Request::Discard`] did.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Discarded {
+    /// Images deleted.
+    pub images: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Images that stay because an instance stands on them.
+    pub in_use: u64,
+}
+
 /// Which side of git's smart protocol to run on a repository.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]

@@ -187,9 +187,16 @@ async fn carry_out(parts: &Parts, request: Request, fds: Vec<OwnedFd>) -> Result
             done(images.import(&digest, blob).await)?
         }
         Request::Missing { layers } => Reply::Missing(images.missing(&layers)),
+        Request::Layers { after } => Reply::Layers(images.layers(after.as_ref())?),
+        Request::Discard { layers } => {
+            let instances = instances.clone();
+            Reply::Discarded(images.discard(layers, move || instances.layers_in_use()).await?)
+        }
         Request::Stacks => Reply::Stacks(images.stacks()),
         Request::CreateRepository { app } => done(repositories.create(app).await)?,
         Request::RemoveRepository { app } => done(repositories.remove(app).await)?,
+        Request::Repositories => Reply::Repositories(repositories.list()?),
+        Request::TidyRepository { app } => done(repositories.tidy(app).await)?,
         Request::Git { app, service, protocol } => {
             Reply::GitExited(repositories.run(app, service, protocol, fds).await?)
         }

@@ -6,6 +6,7 @@
 mod confine;
 mod ids;
 mod lines;
+mod memory;
 mod output;
 mod root;
 mod start;

@@ -23,10 +23,10 @@ use sys::loops::Access;
 use crate::tree::{self, Tree};
 use crate::{Doing, Error};
 
-/// Files of /proc that tell of the host or steer it.
-const HIDDEN: [&str; 6] = ["kcore", "keys", "latency_stats", "sched_debug", "sysrq-trigger", "timer_list"];
-/// Folders of /proc that may be read and never written.
-const READ_ONLY: [&str; 4] = ["bus", "fs", "irq", "sys"];
+/// Files of /proc that tell of the host.
+const HIDDEN: [&str; 5] = ["kcore", "keys", "latency_stats", "sched_debug", "timer_list"];
+/// What of /proc steers the host and is never written.
+const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// Devices that hold nothing: name, major, minor (Documentation/admin-guide/devices.txt).
 const DEVICES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
@@ -170,7 +170,7 @@ fn processes(root: &Tree) -> Result<(), Error> {
     tree::attach(mount.as_fd(), root.folder("proc")?.as_fd())?;
     let proc = Tree::new(mount, 0);
     for name in READ_ONLY {
-        let Ok(place) = proc.open(name, OFlags::DIRECTORY) else { continue };
+        let Ok(place) = proc.open(name, OFlags::empty()) else { continue };
         let copy = tree::copy_of(place.as_fd(), "")?;
         sys::mounts::make_read_only(copy.as_fd()).doing(format!("protect /proc/{name}"))?;
         tree::attach(copy.as_fd(), place.as_fd())?;

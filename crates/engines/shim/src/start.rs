@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use shim::{FromShim, Job, Placement, Process, ToShim, packets};
 use sys::processes::{Fork, Namespaces};
 
+use crate::memory::Memory;
 use crate::output::{Ends, Output};
 use crate::{Doing, Error, confine, ids, root};
 
@@ -24,8 +25,7 @@ pub(crate) struct Instance {
     pub(crate) pidfd: OwnedFd,
     pub(crate) process: Process,
     pub(crate) output: Output,
-    /// Kills for memory that were counted before it began; its cgroup is new, so usually none.
-    pub(crate) memory_kills: u64,
+    pub(crate) memory: Memory,
 }
 
 /// The descriptors that came with the job.
@@ -58,9 +58,9 @@ pub(crate) fn start(job: &Job, fds: Vec<OwnedFd>, engine: &OwnedFd) -> Result<In
         }
         Fork::Parent { pid, pidfd } => {
             drop((theirs, ends, given, user_namespace));
-            let memory_kills = job.memory_events.as_deref().map_or(0, crate::supervise::memory_kills);
+            let memory = Memory::watch(job.memory_events.clone());
             match bring_up(job, pid, &ours, engine) {
-                Ok(process) => Ok(Instance { pid, pidfd, process, output, memory_kills }),
+                Ok(process) => Ok(Instance { pid, pidfd, process, output, memory }),
                 Err(error) => {
                     rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).unwrap_or(());
                     rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).ok();

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -11,6 +10,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Signal, WaitOptions};
 use shim::{EXIT, Exit, FromShim, Job, SOCKET, ToShim, packets};
 
+use crate::memory::Memory;
 use crate::output::Output;
 use crate::start::Instance;
 use crate::{Doing, Error};
@@ -24,14 +24,15 @@ const KILLED: i32 = 128 + 9;
 struct Shim {
     listener: OwnedFd,
     engines: Vec<OwnedFd>,
+    memory: Memory,
     kill_at: Option<Instant>,
 }
 
 /// Runs until the instance ended and its exit is on disk.
 pub(crate) fn until_it_ends(job: &Job, instance: Instance, engine: &OwnedFd) -> Result<(), Error> {
-    let Instance { pid, pidfd, process, mut output, memory_kills } = instance;
+    let Instance { pid, pidfd, process, mut output, memory } = instance;
     let engine = engine.try_clone().doing("keep the engine's socket")?;
-    let mut shim = Shim { listener: listen(job)?, engines: vec![engine], kill_at: None };
+    let mut shim = Shim { listener: listen(job)?, engines: vec![engine], memory, kill_at: None };
     shim.say(&FromShim::Running(process));
     while !shim.turn(&pidfd, &mut output, &FromShim::Running(process))? {}
     let status = rustix::process::waitpid(Some(pid), WaitOptions::empty()).doing("reap process 1")?;
@@ -39,8 +40,7 @@ pub(crate) fn until_it_ends(job: &Job, instance: Instance, engine: &OwnedFd) -> 
         status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1)
     });
     output.finish()?;
-    let killed = job.memory_events.as_deref().map_or(0, self::memory_kills) > memory_kills;
-    let exit = Exit { status, out_of_memory: status == KILLED && killed };
+    let exit = Exit { status, out_of_memory: status == KILLED && shim.memory.has_killed() };
     record(job, exit)?;
     shim.say(&FromShim::Exited(exit));
     Ok(())
@@ -51,13 +51,19 @@ impl Shim {
     fn turn(&mut self, pidfd: &OwnedFd, output: &mut Output, state: &FromShim) -> Result<bool, Error> {
         let fixed = [pidfd.as_fd(), self.listener.as_fd()];
         let all = fixed.into_iter().chain(self.engines.iter().map(AsFd::as_fd)).chain(output.pipes().map(AsFd::as_fd));
-        let ready = poll(all.collect(), self.kill_at)?;
+        let mut all: Vec<BorrowedFd<'_>> = all.collect();
+        let memory_at = all.len();
+        all.extend(self.memory.event());
+        let ready = poll(all, self.kill_at)?;
         let is_ready = |place: usize| ready.get(place).copied().unwrap_or(false);
         if is_ready(0) {
             return Ok(true);
         }
-        if ready.iter().skip(2 + self.engines.len()).any(|&ready| ready) {
+        if ready.iter().take(memory_at).skip(2 + self.engines.len()).any(|&ready| ready) {
             output.drain()?;
+        }
+        if is_ready(memory_at) && self.memory.settle() {
+            signal(pidfd, Signal::KILL);
         }
         let speaking: Vec<usize> = (0..self.engines.len()).filter(|&engine| is_ready(2 + engine)).collect();
         // From the last to the first, so that removing one does not move those still to be heard.
@@ -136,13 +142,6 @@ fn listen(job: &Job) -> Result<OwnedFd, Error> {
         Ok(socket)
     };
     make().doing("listen for engines")
-}
-
-/// How often the kernel killed for memory: the line `oom_kill N` of v1's memory.oom_control and v2's memory.events.
-pub(crate) fn memory_kills(file: &Path) -> u64 {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Writes the exit file so that it is there whole or not at all, even after a power cut.

@@ -361,7 +361,7 @@ async fn layers_the_host_lacks_are_imported_from_their_blobs_first() {
     let (blob, _) = draft.finish().unwrap();
     let (layer, without_blob) = (Digest::from_bytes(&[1; 32]), Digest::from_bytes(&[2; 32]));
     let mut write = case.store.write().await.unwrap();
-    let row = store::layers::Layer { digest: layer.clone(), blob, blob_bytes: 7, tar_bytes: 7 };
+    let row = store::layers::Layer { digest: layer.clone(), blob: (*blob).clone(), blob_bytes: 7, tar_bytes: 7 };
     store::layers::create(&mut write, &row).await.unwrap();
     write.commit().await.unwrap();
     case.engine.set_missing(layer.clone());

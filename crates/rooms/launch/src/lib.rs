@@ -9,7 +9,7 @@ mod layers;
 pub mod lines;
 
 use blobs::Blobs;
-use engine::{Engine, Image, InstanceSpec, Kind, Limits, Started, Variant};
+use engine::{Engine, Image, InstanceSpec, Kind, Limits, Refusal, Started, Variant};
 use inside_contract::{Launch, Program};
 use store::Store;
 use store::apps::ConfigVars;
@@ -93,6 +93,14 @@ impl Launcher {
 
     /// Makes the slug's layers ready on the host and starts the instance. May be repeated.
     pub async fn start(&self, run: &Run<'_>) -> Result<Started, Error> {
+        match self.try_to_start(run).await {
+            // A layer was discarded between the two steps; from now on the instance would have been its user.
+            Err(Error::Engine(engine::Error::Refused(Refusal::NotFound(_)))) => self.try_to_start(run).await,
+            done => done,
+        }
+    }
+
+    async fn try_to_start(&self, run: &Run<'_>) -> Result<Started, Error> {
         layers::make_ready(&self.store, &self.blobs, &self.engine, &run.slug.layers).await?;
         Ok(self.engine.start(spec(run), &launch(run), vec![]).await?)
     }

@@ -156,6 +156,7 @@ impl Releases {
         }
         write.commit().await?;
         self.wakers.dynos.wake();
+        self.wakers.retention.wake();
         self.wakers.changes.tell();
         Ok(())
     }

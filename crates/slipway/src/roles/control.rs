@@ -15,6 +15,7 @@ use engine::Engine;
 use loglines::LogSink;
 use logs::Logs;
 use releases::Releases;
+use retention::Retention;
 use routes::Routes;
 use routes_table::Departures;
 use store::Store;
@@ -79,6 +80,7 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     tokio::spawn(parts.logs.clone().run(queue));
     tokio::spawn(routes.run(routes_socket));
     tokio::spawn(parts.dynos.clone().run());
+    tokio::spawn(make_retention(&parts, settings).run());
     tokio::spawn(async move {
         if let Err(error) = jobs.run().await {
             // Without jobs nothing is deployed; the supervisor starts control again.
@@ -152,6 +154,16 @@ fn build_config(settings: &Settings, layout: &Layout) -> builds::Config {
         static_server: Some(file_server).filter(|path| path.exists()),
         ..builds::Config::default()
     }
+}
+
+fn make_retention(parts: &Parts, settings: &Settings) -> Retention {
+    let config = retention::Config {
+        releases: settings.keep_releases,
+        age: Duration::from_hours(24 * u64::from(settings.keep_days)),
+        ..retention::Config::default()
+    };
+    let (blobs, outputs) = (parts.blobs.clone(), parts.outputs.clone());
+    Retention::new(parts.store.clone(), parts.wakers.retention.clone(), blobs, outputs, parts.engine.clone(), config)
 }
 
 fn make_routes(

@@ -9,6 +9,7 @@
 //! The supervisor owns every listening socket, so that a role's end closes none: what connects while a role is away
 //! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`.
 
+mod group;
 mod programs;
 mod role;
 mod router_process;
@@ -74,6 +75,8 @@ struct Supervisor {
     settings: PathBuf,
     /// Both ends of the lifeline: the roles hold copies of the first, only we hold the second.
     lifeline: (OwnedFd, OwnedFd),
+    /// The control group of the roles.
+    group: Option<PathBuf>,
     /// What restarts the roles.
     keepers: RefCell<Vec<AbortHandle>>,
     lock: File,
@@ -114,6 +117,7 @@ impl Supervisor {
         layout.take_slot().map_err(doing("take a range of addresses"))?;
         let users = Users::ensure().map_err(doing("make the system users"))?;
         make_folders(&layout, &users).map_err(doing("make the folders of the data folder"))?;
+        let group = group::make(&layout.install).map_err(doing("make the control group of the roles"))?;
         let file = layout.in_run("settings.json");
         let text = serde_json::to_vec(settings).map_err(io::Error::other).map_err(doing("write the settings"))?;
         write_private(&file, &text).map_err(doing("leave the settings for the roles"))?;
@@ -123,6 +127,7 @@ impl Supervisor {
             users,
             settings: file,
             lifeline: (read.into(), write.into()),
+            group,
             keepers: RefCell::default(),
             lock,
         })
@@ -169,7 +174,7 @@ impl Supervisor {
         sockets: Vec<(String, OwnedFd)>,
     ) -> Result<(), Error> {
         let lifeline = self.lifeline.0.try_clone().map_err(doing("share the lifeline"))?;
-        let role = Role { name, user, sockets, lifeline: Some(lifeline) };
+        let role = Role { name, user, sockets, lifeline: Some(lifeline), group: self.group.clone() };
         let (child, mut pipe) = role.spawn(&self.settings).map_err(doing(format!("start {name}")))?;
         ready(name, &mut pipe).await.map_err(doing(format!("bring {name} up")))?;
         let keeper = tokio::spawn(keep_running(role, child, self.settings.clone()));
@@ -185,7 +190,8 @@ impl Supervisor {
 
     /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to drain.
     async fn start_router(&self, listeners: Vec<(String, OwnedFd)>, replace: mpsc::Receiver<u32>) -> Result<(), Error> {
-        let router = Role { name: "router", user: Some(self.users.router), sockets: listeners, lifeline: None };
+        let (user, group) = (Some(self.users.router), self.group.clone());
+        let router = Role { name: "router", user, sockets: listeners, lifeline: None, group };
         let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
         let handle = match running {
             Some((process, handle)) if process.is_current() && process.serves(&router) => {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(crate) struct Role {
     /// A pipe nobody writes to; when the supervisor ends, the role finds its end and ends as well. The router has
     /// none: it outlives the supervisor.
     pub(crate) lifeline: Option<OwnedFd>,
+    /// The control group it lives in; that of the supervisor without one.
+    pub(crate) group: Option<PathBuf>,
 }
 
 impl Role {
@@ -71,6 +73,12 @@ impl Role {
         let mappings = (FIRST_FD..).zip(fds).map(|(child_fd, (_, parent_fd))| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(|_| io::Error::other("two sockets for one descriptor"))?;
         let child = tokio::process::Command::from(command).spawn()?;
+        if let (Some(group), Some(pid)) = (&self.group, child.id()) {
+            // It may have ended already, which whoever waits for it finds out.
+            super::group::enter(group, pid).unwrap_or_else(|error| {
+                tracing::warn!(role = self.name, %error, "could not move a role to its control group");
+            });
+        }
         Ok((child, pipe::Receiver::from_owned_fd(OwnedFd::from(ready_in))?))
     }
 }

@@ -97,16 +97,6 @@ impl Error {
         Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
     }
 
-    /// Too much of one account's is under way at once.
-    pub(crate) fn too_many(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
-    }
-
-    /// Too much is under way at once.
-    pub(crate) fn busy(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorId::ServiceUnavailable, message)
-    }
-
     /// Too many wrong passwords or codes.
     pub(crate) fn too_many_attempts() -> Self {
         let message = "Too many failed attempts to sign in. Please wait a few minutes before the next.";
@@ -116,6 +106,16 @@ impl Error {
     /// A code of the second factor is wanted, or the one that was sent is not good.
     pub(crate) fn two_factor(message: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrorId::TwoFactor, message)
+    }
+
+    /// Too much of one account's is under way at once.
+    pub(crate) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorId::RateLimit, message)
+    }
+
+    /// Too much is under way at once.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorId::ServiceUnavailable, message)
     }
 
     /// Part of Heroku's API and not built here yet.

@@ -7,6 +7,8 @@
 //! v1   /sys/fs/cgroup/{memory,cpu,pids}/slipway-INSTALL/ID
 //! v2   /sys/fs/cgroup/slipway-INSTALL/ID
 //! ```
+//!
+//! Under systemd as well: not below the unit that started us, as the group of a unit goes with it, and instances stay.
 
 use std::fs;
 use std::io;
@@ -27,6 +29,9 @@ const SHARES: u64 = 1024;
 const WEIGHT: u64 = 100;
 /// Room for process 1 beside the processes asked for.
 const OWN_PROCESSES: u64 = 1;
+/// Where processes go that are in the way of controllers, and how often they are looked for.
+const ASIDE: &str = "init";
+const ROUNDS: u32 = 10;
 /// How long a group may stay busy after its last process was killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -52,12 +57,8 @@ impl Cgroups {
         if mounted.join("cgroup.controllers").exists() {
             let top = mounted.join(name);
             fs::create_dir_all(&top)?;
-            for folder in [mounted, &top] {
-                let there = fs::read_to_string(folder.join("cgroup.controllers"))?;
-                for controller in CONTROLLERS.iter().filter(|name| there.split_whitespace().any(|it| it == **name)) {
-                    fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"))?;
-                }
-            }
+            hand_down(mounted)?;
+            hand_down(&top)?;
             return Ok(Self::V2 { top });
         }
         let there = CONTROLLERS.into_iter().filter(|controller| mounted.join(controller).join("cgroup.procs").exists());
@@ -96,8 +97,12 @@ impl Cgroups {
                     (folder.join("memory.memsw.limit_in_bytes"), limits.memory_bytes),
                 ]),
                 (Self::V1 { .. }, "cpu") => settings.push((folder.join("cpu.shares"), shares.clamp(2, 262_144))),
-                (Self::V2 { .. }, "memory") => settings
-                    .extend([(folder.join("memory.max"), limits.memory_bytes), (folder.join("memory.swap.max"), 0)]),
+                // An app of several processes ends as a whole, as on Heroku, instead of losing the largest.
+                (Self::V2 { .. }, "memory") => settings.extend([
+                    (folder.join("memory.max"), limits.memory_bytes),
+                    (folder.join("memory.swap.max"), 0),
+                    (folder.join("memory.oom.group"), 1),
+                ]),
                 (Self::V2 { .. }, "cpu") => settings.push((folder.join("cpu.weight"), weight.clamp(1, 10_000))),
                 _ => settings.push((folder.join("pids.max"), processes)),
             }
@@ -125,8 +130,13 @@ impl Cgroups {
         memory.map(|(_, folder)| folder.join(name))
     }
 
-    /// Kills whatever is in an instance's group.
+    /// Kills whatever is in an instance's group. v2 does it in one go, which no process can outrun by forking.
     pub(crate) fn kill(&self, id: DynoId) {
+        if let Self::V2 { top } = self
+            && fs::write(top.join(id.to_string()).join("cgroup.kill"), "1").is_ok()
+        {
+            return;
+        }
         for folder in self.folders(id) {
             for pid in processes(&folder) {
                 rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap_or(());
@@ -180,6 +190,41 @@ impl Cgroups {
     }
 }
 
+/// Lets the groups below a folder of v2 have the controllers that it has.
+fn hand_down(folder: &Path) -> io::Result<()> {
+    let there = fs::read_to_string(folder.join("cgroup.controllers"))?;
+    for controller in CONTROLLERS.iter().filter(|name| there.split_whitespace().any(|it| it == **name)) {
+        let write = || fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"));
+        write().or_else(|error| {
+            if error.kind() != io::ErrorKind::ResourceBusy {
+                return Err(error);
+            }
+            move_aside(folder)?;
+            write()
+        })?;
+    }
+    Ok(())
+}
+
+/// Moves the processes of a folder of v2 into a group of their own below it. Needed in a container, where the top is
+/// no root to the kernel: what holds processes must not hand down controllers (cgroup-v2.rst, "No Internal Process
+/// Constraint").
+fn move_aside(folder: &Path) -> io::Result<()> {
+    let aside = folder.join(ASIDE);
+    fs::create_dir_all(&aside)?;
+    for _ in 0..ROUNDS {
+        let processes = processes(folder);
+        if processes.is_empty() {
+            break;
+        }
+        for process in processes {
+            // It may have ended meanwhile; what it forked meanwhile is found in the next round.
+            drop(fs::write(aside.join("cgroup.procs"), process.as_raw_nonzero().to_string()));
+        }
+    }
+    Ok(())
+}
+
 /// Not every host has every file (memsw needs an option of the kernel) or takes every value.
 fn write_if_possible(file: &Path, value: u64) {
     if let Err(error) = fs::write(file, value.to_string()) {
@@ -207,6 +252,7 @@ mod tests {
         let value = |name: &str| settings.iter().find(|(file, _)| file.ends_with(name)).map(|(_, value)| *value);
         assert_eq!(value("memory.max"), Some(512 << 20));
         assert_eq!(value("memory.swap.max"), Some(0));
+        assert_eq!(value("memory.oom.group"), Some(1));
         assert_eq!(value("cpu.weight"), Some(10_000));
         assert_eq!(value("pids.max"), Some(257));
     }

@@ -50,8 +50,8 @@ impl Instances {
             Err(refusal) => {
                 tracing::warn!(dyno.id = %instance.id(), error = %refusal, "could not start an instance");
                 self.shared.cgroups.kill(instance.id());
+                self.undo(&instance.record).await;
                 self.known().remove(&instance.id());
-                self.release(&instance.record).await;
                 instance.state.send_replace(State::Failed(refusal));
             }
         }

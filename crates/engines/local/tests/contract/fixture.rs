@@ -316,10 +316,14 @@ fn glob_cgroups(install: &str) -> Vec<PathBuf> {
     controllers.chain([Path::new("/sys/fs/cgroup").join(&name)]).filter(|top| top.is_dir()).collect()
 }
 
-/// The static programs, built once.
+/// The static programs: those in the folder SLIPWAY_PROGRAMS, for a machine without cargo, else built once.
 fn programs() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
+        #[expect(clippy::disallowed_methods, reason = "a test has no settings")]
+        if let Some(folder) = std::env::var_os("SLIPWAY_PROGRAMS") {
+            return folder.into();
+        }
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").canonicalize().unwrap();
         let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let folder = workspace.join("target-static");
