@@ -311,6 +311,30 @@ async fn a_client_asks_for_consent_and_gets_a_code() {
 }
 
 #[tokio::test]
+async fn a_password_is_changed_by_who_knows_it_and_other_browsers_are_signed_out() {
+    let api = Api::start().await;
+    let mut other = Browser::new(&api);
+    other.open("/login").await;
+    other.sign_in().await;
+    let mut browser = Browser::new(&api);
+    browser.open("/login/password").await;
+    browser.sign_in().await;
+    let present = api.owner.password.reveal();
+    browser.send("/login/password", &[("password", "wrong"), ("new", "correct horse")]).await;
+    assert_eq!((browser.status, browser.shows("role=\"alert\"")), (StatusCode::UNPROCESSABLE_ENTITY, true));
+    browser.send("/login/password", &[("password", present), ("new", "short")]).await;
+    assert!(browser.shows("at least 8 characters"), "{}", browser.page);
+    browser.send("/login/password", &[("password", present), ("new", "correct horse")]).await;
+    assert!(browser.shows("The password is changed"), "{}", browser.page);
+    browser.open("/login").await;
+    assert!(browser.shows("Signed in as"), "{}", browser.page);
+    other.open("/login").await;
+    assert!(!other.shows("Signed in as"), "{}", other.page);
+    other.send("/login", &[("email", api.owner.email), ("password", "correct horse")]).await;
+    assert!(other.shows("Signed in as"), "{}", other.page);
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_session() {
     let api = Api::start().await;
     let mut browser = Browser::new(&api);

@@ -46,6 +46,12 @@ pub(crate) async fn account(
     Ok(account.filter(|_| right))
 }
 
+/// Whether this is the account's password, for who is signed in already.
+pub(crate) async fn is_of(state: &State, client: &ClientAddress, account: &Account, password: &Secret) -> Result<bool> {
+    let found = self::account(state, client, &account.email, password).await?;
+    Ok(found.is_some_and(|found| found.id == account.id))
+}
+
 async fn matches(state: &State, known: Option<Secret>, password: Secret) -> Result<bool> {
     let _turn = state.passwords.acquire().await.map_err(|error| Error::internal(&error))?;
     let right = tokio::task::spawn_blocking(move || match known {

@@ -128,10 +128,10 @@ async fn confirmed(state: &ApiState, caller: &Caller, from: &ClientAddress, give
     let Some(given) = given else {
         return Err(Error::invalid("Give your present password, too, as `password`."));
     };
-    match password::account(state, from, &caller.account.email, given).await? {
-        Some(account) if account.id == caller.account.id => Ok(()),
-        _ => Err(Error::invalid("That is not your present password.")),
+    if password::is_of(state, from, &caller.account, given).await? {
+        return Ok(());
     }
+    Err(Error::invalid("That is not your present password."))
 }
 
 fn named(name: &str) -> Result<Option<String>> {

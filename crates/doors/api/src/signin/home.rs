@@ -30,7 +30,8 @@ pub(crate) async fn show(State(state): State<Shared>, RawQuery(query): RawQuery,
     let factor = if account.second_factor { format!("on, {codes} recovery codes left") } else { "off".to_owned() };
     let body = format!(
         "<dl><dt>Email</dt><dd>{}</dd><dt>Second factor</dt><dd>{factor}</dd></dl>\n\
-         <p><a href=\"/login/two-factor\">Change the second factor</a></p>\n{}",
+         <p><a href=\"/login/password\">Change the password</a><br>\n\
+         <a href=\"/login/two-factor\">Change the second factor</a></p>\n{}",
         Text(&account.email),
         signed_in_as(&visitor, &account.email, HOME)
     );
@@ -65,7 +66,7 @@ pub(crate) fn redirect(to: &str, cookie: Option<&(Visitor, Secret)>) -> Response
 
 /// A path of ours that one may be sent to after signing in; anything else becomes [`HOME`].
 pub(crate) fn way(next: &str) -> &str {
-    let ours = ["/auth/browser/", "/oauth/authorize?", "/login/two-factor"];
+    let ours = ["/auth/browser/", "/oauth/authorize?", "/login/password", "/login/two-factor"];
     let plain = next.bytes().all(|byte| (b'!'..=b'~').contains(&byte) && byte != b'\\');
     if plain && ours.iter().any(|path| next.starts_with(path)) { next } else { HOME }
 }

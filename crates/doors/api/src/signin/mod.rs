@@ -12,6 +12,7 @@ mod consent;
 mod fields;
 mod home;
 mod page;
+mod password;
 mod sign_in;
 mod token;
 mod two_factor;
@@ -34,11 +35,12 @@ use crate::http::{panic, request_id};
 pub(crate) use command_line::{Logins, begin};
 
 /// The pages with their paths.
-pub(crate) fn table() -> [(&'static str, MethodRouter<Shared>); 11] {
+pub(crate) fn table() -> [(&'static str, MethodRouter<Shared>); 12] {
     [
         ("/login", get(home::show).post(sign_in::password)),
         ("/login/code", post(sign_in::code)),
         ("/login/out", post(home::sign_out)),
+        ("/login/password", get(password::show).post(password::change)),
         ("/login/style.css", get(style)),
         ("/login/two-factor", get(two_factor::show)),
         ("/login/two-factor/on", post(two_factor::turn_on)),

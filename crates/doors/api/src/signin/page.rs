@@ -84,6 +84,9 @@ impl fmt::Display for Field<'_> {
             // Recovery codes have letters, so that a pad of digits would not do.
             f.write_str(" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"40\"")?;
         }
+        if *autocomplete == "new-password" {
+            f.write_str(" minlength=\"8\"")?;
+        }
         if *wrong {
             f.write_str(" aria-invalid=\"true\" aria-describedby=\"wrong\"")?;
         }
