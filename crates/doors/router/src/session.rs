@@ -70,14 +70,15 @@ impl Session<'_> {
                     _ = self.program.shutdown().await;
                     more.await
                 }
-                Then::Wait => match timeout(AFTER_END, more).await {
-                    Ok(read) => read,
-                    Err(_) => {
+                Then::Wait => {
+                    if let Ok(read) = timeout(AFTER_END, more).await {
+                        read
+                    } else {
                         input.quiet();
                         _ = self.program.shutdown().await;
                         self.client.read(&mut buffer).await
                     }
-                },
+                }
             };
             if let Ok(0) | Err(_) = read {
                 return;
