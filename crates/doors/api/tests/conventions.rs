@@ -18,9 +18,9 @@ async fn whatever_goes_wrong_is_json_with_id_and_message() {
     let long = api.owner(Method::POST, "/apps", json!({"name": "x".repeat(2 << 20)})).await;
     assert_eq!((long.status, long.id()), (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"));
     assert_eq!(api.get("/nonsense").await.id(), "not_found");
-    let unbuilt = api.owner(Method::POST, "/apps/sushi/dynos", json!({"command": "bash"})).await;
+    let unbuilt = api.owner(Method::POST, "/apps/sushi/addons", json!({"plan": "x"})).await;
     assert_eq!((unbuilt.status, unbuilt.id()), (StatusCode::NOT_IMPLEMENTED, "not_implemented"));
-    assert!(unbuilt.message().contains("Dyno - Create"), "{}", unbuilt.message());
+    assert!(unbuilt.message().contains("Add-on - Create"), "{}", unbuilt.message());
     assert_eq!(api.owner(Method::PUT, "/account", Value::Null).await.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(api.owner(Method::DELETE, "/regions", Value::Null).await.status, StatusCode::METHOD_NOT_ALLOWED);
     let missing = api.get("/apps/maki").await;

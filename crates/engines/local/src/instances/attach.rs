@@ -22,7 +22,7 @@ impl Instances {
             return Err(Refusal::Invalid("the output of this instance goes to its log".to_owned()));
         }
         let (ours, theirs) = pair()?;
-        link.send(&ToShim::Attach, &[theirs.as_fd()]).map_err(failed)?;
+        link.send(&ToShim::Attach, &[theirs.as_fd()]).map_err(|error| failed(&error))?;
         Ok(ours)
     }
 
@@ -31,7 +31,7 @@ impl Instances {
         let (_, link) = self.running(id).await?;
         let (ours, theirs) = pair()?;
         let fds = [self.shared.filter.as_fd(), launch.as_fd(), theirs.as_fd()];
-        link.send(&ToShim::Exec { size: terminal.map(size) }, &fds).map_err(failed)?;
+        link.send(&ToShim::Exec { size: terminal.map(size) }, &fds).map_err(|error| failed(&error))?;
         Ok(ours)
     }
 
@@ -51,11 +51,10 @@ pub(super) fn size(terminal: Terminal) -> Size {
 }
 
 fn pair() -> Result<(OwnedFd, OwnedFd), Refusal> {
-    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+    let (ours, theirs) = UnixStream::pair().map_err(|error| failed(&error))?;
     Ok((ours.into(), theirs.into()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what `map_err` wants")]
-fn failed(error: io::Error) -> Refusal {
+fn failed(error: &io::Error) -> Refusal {
     Refusal::Failed(format!("could not reach the instance's streams: {error}"))
 }
