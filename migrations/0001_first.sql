@@ -182,6 +182,7 @@ CREATE TABLE runtimes (
     version TEXT NOT NULL,
     layer TEXT NOT NULL REFERENCES layers (digest),
     created_at INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,            -- when a build last asked for it, to the day
     PRIMARY KEY (name, version)
 );
 
@@ -202,7 +203,8 @@ CREATE TABLE slugs (
     process_types TEXT NOT NULL,         -- JSON map
     layers TEXT NOT NULL,                -- JSON list of digests, bottom to top
     size INTEGER NOT NULL,               -- bytes of the app's own blobs
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    deleted_at INTEGER                   -- since when its layers are no longer kept for it
 );
 CREATE INDEX slugs_by_app ON slugs (app_id);
 
@@ -262,6 +264,8 @@ CREATE TABLE dynos (
     state TEXT NOT NULL,
     address TEXT,                        -- IP:PORT once a web dyno listens
     restart_asked INTEGER NOT NULL DEFAULT 0,
+    one_off TEXT,                        -- JSON of store::dynos::OneOff; null for a dyno of the formation
+    env TEXT,                            -- sealed JSON map: what a one-off dyno finds beside its config vars
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 );

@@ -4,14 +4,17 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{Failure, run};
 
 /// The port of everything outside.
 const PORT: u16 = 8000;
+/// How many this process started: a scenario may have a platform of its own beside the suite's.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// A namespace with addresses of its own; gone when dropped. The names carry our process id, so that suites stand
-/// side by side.
+/// A namespace with addresses of its own; gone when dropped. The names carry our process id and a number, so that
+/// suites stand side by side, and platforms of one suite.
 #[derive(Debug)]
 pub struct Outside {
     name: String,
@@ -24,8 +27,9 @@ pub struct Outside {
 impl Outside {
     /// Makes the namespace and serves the buildpacks of `examples/` from it.
     pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
-        let id = std::process::id();
-        let (name, net) = (format!("outside-{id}"), u8::try_from(id % 250)?);
+        let (process, number) = (std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
+        let id = format!("{process}x{number}");
+        let (name, net) = (format!("outside-{id}"), u8::try_from((process + 125 * number) % 250)?);
         let folder = folder.join("outside");
         fs::create_dir_all(&folder)?;
         pack_buildpacks(&folder)?;

@@ -39,11 +39,11 @@ pub struct Platform {
 impl Platform {
     /// Starts `slipway up` from the folder of this program and waits until it says that it is up.
     pub fn start() -> Result<Self, Failure> {
-        Self::start_logging(None)
+        Self::start_with(&[])
     }
 
-    /// The same, with a log filter (`slipway up --log`).
-    pub fn start_logging(filter: Option<&str>) -> Result<Self, Failure> {
+    /// The same, with more flags of `slipway up`.
+    pub fn start_with(flags: &[&str]) -> Result<Self, Failure> {
         let cli = crate::client::install_cli()?;
         let commands = Commands::read(&cli)?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
@@ -51,7 +51,7 @@ impl Platform {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let outside = Outside::start(folder.path())?;
-        let supervisor = up(folder.path(), address, &outside, filter)?;
+        let supervisor = up(folder.path(), address, &outside, flags)?;
         let witness = Witness::start(address)?;
         let mut platform = Self {
             outside,
@@ -235,11 +235,11 @@ impl Drop for Platform {
     }
 }
 
-fn up(folder: &Path, address: SocketAddr, outside: &Outside, filter: Option<&str>) -> Result<Child, Failure> {
+fn up(folder: &Path, address: SocketAddr, outside: &Outside, flags: &[&str]) -> Result<Child, Failure> {
     let log = File::create(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
     command.arg("--egress-allow").arg(outside.allowed());
-    command.args(filter.into_iter().flat_map(|filter| ["--log", filter]));
+    command.args(flags);
     for range in egress()? {
         command.arg("--egress-allow").arg(range);
     }

@@ -76,7 +76,7 @@ impl Witness {
     }
 
     /// What was wrong with the answers since the last call.
-    pub(crate) fn violations(&self) -> Vec<String> {
+    pub fn violations(&self) -> Vec<String> {
         let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
         let wrong: BTreeSet<String> = heard.iter().filter_map(|answer| self.check(answer).err()).collect();
         wrong.into_iter().collect()

@@ -39,7 +39,7 @@ struct Told {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let platform = Platform::start_logging(Some("info,timing=debug"))?;
+    let platform = Platform::start_with(&["--log", "info,timing=debug"])?;
     let client = Client::new(&platform)?;
     let (repository, app) = client.deploy("hello")?;
     let stored = stored(&client, &repository)?;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -58,6 +59,7 @@ pub(crate) fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![root(), kernel(&read("/proc/sys/kernel/osrelease")), cgroups(), filesystems()];
     findings.extend(PROGRAMS.iter().map(|(program, package)| self::program(program, package)));
     findings.extend([loop_devices(), forwarding(), disk(&settings.data)]);
+    findings.extend(usage(&settings.data));
     findings.extend(settings.sources.iter().map(|(name, url)| package_source(name, url, &settings.egress_allow)));
     findings
 }
@@ -206,6 +208,32 @@ fn disk(data: &Path) -> Finding {
     }
 }
 
+/// Folders of the data folder that grow with use; who bounds each is told in its owner's documents.
+const OWNED: [&str; 7] = ["blobs", "images", "stacks", "git", "outputs", "logs", "dynos"];
+
+/// What the data folder holds, by folder; nothing before there is one.
+fn usage(data: &Path) -> Option<Finding> {
+    let folders = OWNED.map(|name| (name, used(&data.join(name))));
+    let all: u64 = folders.iter().map(|(_, bytes)| bytes).sum();
+    let told: Vec<String> = folders.iter().map(|(name, bytes)| format!("{name} {}", mebibytes(*bytes))).collect();
+    data.exists().then(|| Finding::Good(format!("{} holds {}: {}", data.display(), mebibytes(all), told.join(", "))))
+}
+
+/// The bytes a folder takes on the disk; holes of sparse files do not count. What cannot be read counts as nothing.
+fn used(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let each = entries.map(|entry| match entry.metadata() {
+        Ok(about) if about.is_dir() => used(&entry.path()),
+        Ok(about) => about.blocks() * 512,
+        Err(_) => 0,
+    });
+    each.sum()
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +256,16 @@ mod tests {
         );
         let opened = package_source("npm", "http://192.168.7.7:8080/npm/", &["192.168.0.0/16".to_owned()]);
         assert!(matches!(opened, Finding::Good(_)), "{opened:?}");
+    }
+
+    #[test]
+    fn the_data_folder_is_told_by_its_folders() {
+        let data = tempfile::tempdir().unwrap();
+        fs::create_dir_all(data.path().join("blobs/ab")).unwrap();
+        fs::write(data.path().join("blobs/ab/blob"), vec![1; (1 << 20) + 1]).unwrap();
+        let told = usage(data.path()).unwrap();
+        assert!(matches!(&told, Finding::Good(text) if text.contains("blobs 2 MiB, images 0 MiB")), "{told:?}");
+        assert_eq!(usage(&data.path().join("missing")), None);
     }
 
     #[test]

@@ -62,6 +62,14 @@ pub(crate) struct Written {
     #[arg(long, env = "SLIPWAY_BOOT_TIMEOUT", value_name = "SECONDS")]
     boot_timeout: Option<String>,
 
+    /// How many of an app's newest releases keep their slugs, so that one can go back to them [default: 20]
+    #[arg(long, env = "SLIPWAY_KEEP_RELEASES", value_name = "NUMBER")]
+    keep_releases: Option<String>,
+
+    /// Days for which every release keeps its slug [default: 30]
+    #[arg(long, env = "SLIPWAY_KEEP_DAYS", value_name = "DAYS")]
+    keep_days: Option<String>,
+
     /// What the platform writes about itself, as a filter of levels and parts [default: info]
     #[arg(long, env = "SLIPWAY_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -110,6 +118,10 @@ pub(crate) struct Settings {
     pub(crate) admin: String,
     /// Seconds until R10.
     pub(crate) boot_timeout: u64,
+    /// Releases of an app that keep their slugs, however old.
+    pub(crate) keep_releases: u32,
+    /// Days for which a release keeps its slug.
+    pub(crate) keep_days: u32,
     /// What to write about ourselves.
     pub(crate) log: String,
 }
@@ -153,6 +165,8 @@ impl Written {
             cache: self.cache.or(below.cache),
             admin: self.admin.or(below.admin),
             boot_timeout: self.boot_timeout.or(below.boot_timeout),
+            keep_releases: self.keep_releases.or(below.keep_releases),
+            keep_days: self.keep_days.or(below.keep_days),
             log: self.log.or(below.log),
         }
     }
@@ -185,6 +199,8 @@ impl Check {
             cache: self.folder("cache", written.cache, "/var/cache/slipway"),
             admin: self.email(written.admin),
             boot_timeout: self.seconds("boot-timeout", written.boot_timeout.as_deref(), 60),
+            keep_releases: self.count("keep-releases", written.keep_releases.as_deref(), (1, 10_000), 20),
+            keep_days: self.count("keep-days", written.keep_days.as_deref(), (0, 3650), 30),
             log: written.log.unwrap_or_else(|| "info".to_owned()),
         }
     }
@@ -261,6 +277,14 @@ impl Check {
             default
         })
     }
+
+    fn count(&mut self, name: &str, text: Option<&str>, (least, most): (u32, u32), default: u32) -> u32 {
+        let number = text.map_or(Ok(default), str::parse);
+        number.ok().filter(|number| (least..=most).contains(number)).unwrap_or_else(|| {
+            self.wrong(format!("{name}: give a whole number from {least} to {most}"));
+            default
+        })
+    }
 }
 
 /// The registry that npm, if it is installed, is configured to.
@@ -296,6 +320,7 @@ mod tests {
         assert_eq!(settings.data, Path::new("/var/lib/slipway"));
         assert_eq!(settings.listen, ["127.0.0.1:5080".parse().unwrap()]);
         assert_eq!((settings.domain.as_str(), settings.boot_timeout), ("localhost", 60));
+        assert_eq!((settings.keep_releases, settings.keep_days), (20, 30));
     }
 
     #[test]
@@ -313,11 +338,13 @@ mod tests {
             domain: Some("a..b".to_owned()),
             admin: Some("ada".to_owned()),
             boot_timeout: Some("soon".to_owned()),
+            keep_releases: Some("0".to_owned()),
+            keep_days: Some("many".to_owned()),
             egress_allow: vec!["everything".to_owned()],
             ..Written::default()
         };
         let told = written.settle().unwrap_err().to_string();
-        for name in ["listen", "domain", "admin", "boot-timeout", "egress-allow"] {
+        for name in ["listen", "domain", "admin", "boot-timeout", "egress-allow", "keep-releases", "keep-days"] {
             assert!(told.contains(&format!("  - {name}: ")), "{told}");
         }
     }

@@ -8,10 +8,14 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use vocabulary::Digest;
 
+use crate::pins::{Pin, Pins};
+use crate::sweep::Sweep;
+
 /// The folder of blobs; clones share it.
 #[derive(Debug, Clone)]
 pub struct Blobs {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) pins: Pins,
 }
 
 impl Blobs {
@@ -22,7 +26,7 @@ impl Blobs {
             fs::remove_dir_all(&drafts)?;
         }
         fs::create_dir_all(&drafts)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), pins: Pins::default() })
     }
 
     /// Begins a blob.
@@ -36,12 +40,17 @@ impl Blobs {
         File::open(self.path(digest))
     }
 
-    /// Deletes a blob, if it is there.
-    pub fn remove(&self, digest: &Digest) -> io::Result<()> {
-        match fs::remove_file(self.path(digest)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+    /// Keeps the blob, or the layer, of this digest from collection while the pin is held; whether it is there is
+    /// another question.
+    #[must_use]
+    pub fn pin(&self, digest: &Digest) -> Pin {
+        self.pins.pin(digest)
+    }
+
+    /// Begins a collection: before the references are read.
+    #[must_use]
+    pub fn sweep(&self) -> Sweep {
+        Sweep::begin(self.clone())
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -69,8 +78,9 @@ impl Draft {
         self.file.write_all(bytes)
     }
 
-    /// Hashes what was written, syncs it, and gives it its name. Answers the digest and the size in bytes. Blocks.
-    pub fn finish(mut self) -> io::Result<(Digest, u64)> {
+    /// Hashes what was written, syncs it, and gives it its name. Answers the digest and the size in bytes. The pin is
+    /// held until a row names the digest. Blocks.
+    pub fn finish(mut self) -> io::Result<(Pin, u64)> {
         let file = self.file.as_file_mut();
         file.sync_all()?;
         file.rewind()?;
@@ -85,7 +95,7 @@ impl Draft {
             hasher.update(buffer.get(..count).unwrap_or_default());
             size += count as u64;
         }
-        let digest = Digest::from_bytes(&hasher.finalize().into());
+        let digest = self.place.pins.pin(&Digest::from_bytes(&hasher.finalize().into()));
         let path = self.place.path(&digest);
         let folder = path.parent().unwrap_or(&self.place.folder);
         fs::create_dir_all(folder)?;
@@ -112,7 +122,5 @@ mod tests {
         assert_eq!((text.as_str(), size), ("hello", 5));
         drop(blobs.draft().unwrap());
         assert_eq!(fs::read_dir(folder.path().join("drafts")).unwrap().count(), 0);
-        blobs.remove(&digest).unwrap();
-        assert!(blobs.get(&digest).is_err());
     }
 }

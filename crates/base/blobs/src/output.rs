@@ -35,10 +35,12 @@ impl Outputs {
 
     /// Begins or goes on with an output; `name` is an id. What an earlier process wrote stays.
     pub fn write(&self, name: &str) -> io::Result<Output> {
+        // Before the file is there: from now on it is not deleted.
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let file = OpenOptions::new().append(true).create(true).open(self.part(name))?;
         let bytes = file.metadata()?.len();
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let progress = live.entry(name.to_owned()).or_insert_with(|| watch::channel(false).0).clone();
+        drop(live);
         progress.send_replace(false);
         Ok(Output { file, bytes, dropped: 0, progress, name: name.to_owned(), place: self.clone() })
     }
@@ -49,6 +51,34 @@ impl Outputs {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(watch::Sender::subscribe);
         let file = File::open(self.part(name)).or_else(|_| File::open(self.folder.join(name)))?;
         Ok(Reader { file, at: 0, live })
+    }
+
+    /// The names of all outputs that nobody writes.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            names.push(name.strip_suffix(".part").map_or(name.clone(), str::to_owned));
+        }
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|name| !live.contains_key(name));
+        Ok(names)
+    }
+
+    /// Deletes an output, unless somebody writes it, and answers its bytes. Whoever reads it reads on.
+    pub fn remove(&self, name: &str) -> io::Result<u64> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.contains_key(name) {
+            return Ok(0);
+        }
+        let mut bytes = 0;
+        for path in [self.part(name), self.folder.join(name)] {
+            if let Ok(about) = fs::metadata(&path) {
+                fs::remove_file(&path)?;
+                bytes += about.len();
+            }
+        }
+        Ok(bytes)
     }
 
     fn part(&self, name: &str) -> PathBuf {
@@ -157,6 +187,23 @@ mod tests {
         assert_eq!(follower.await.unwrap(), "a\nb\n");
         assert_eq!(all(outputs.read("one").unwrap()).await, "a\nb\n");
         assert!(outputs.read("two").is_err());
+    }
+
+    #[test]
+    fn an_output_is_deleted_unless_somebody_writes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = Outputs::open(folder.path()).unwrap();
+        let mut ended = outputs.write("ended").unwrap();
+        ended.append(b"abc");
+        ended.end();
+        let _under_way = outputs.write("under way").unwrap();
+        fs::write(folder.path().join("cut off.part"), b"ab").unwrap();
+        let mut names = outputs.names().unwrap();
+        names.sort();
+        assert_eq!(names, ["cut off", "ended"]);
+        let freed: Vec<u64> = ["ended", "under way", "cut off"].map(|name| outputs.remove(name).unwrap()).to_vec();
+        assert_eq!(freed, [3, 0, 2]);
+        assert!(outputs.names().unwrap().is_empty() && outputs.read("under way").is_ok());
     }
 
     #[tokio::test]

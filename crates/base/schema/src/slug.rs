@@ -21,7 +21,7 @@ pub struct Slug {
     pub commit: Option<String>,
     /// What was said of it.
     pub commit_description: Option<String>,
-    /// Null: it is there.
+    /// Null: it is there. Else its releases are expired.
     pub deleted_at: Option<Time>,
     /// Process types with their commands.
     pub process_types: Value,

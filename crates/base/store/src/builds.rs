@@ -1,5 +1,7 @@
 //! Builds.
 
+use std::collections::HashSet;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, AppId, BuildEvent, BuildId, BuildStatus, Digest, ReleaseId, SlugId, Stack, Timestamp};
@@ -118,6 +120,29 @@ pub async fn get(store: &Store, id: BuildId) -> Result<Option<Build>, Error> {
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Build>, Error> {
     let rows = sqlx::query("SELECT * FROM builds WHERE app_id = $1 ORDER BY created_at, id").bind(app.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(build).collect()
+}
+
+/// The sources of all builds that have not ended.
+pub async fn pending_sources(store: &Store) -> Result<Vec<Digest>, Error> {
+    let rows = sqlx::query("SELECT source FROM builds WHERE status = 'pending'").fetch_all(&store.readers).await?;
+    rows.iter().map(|row| parsed(row, "source")).collect()
+}
+
+/// The apps that have a build that has not ended.
+pub async fn apps_with_pending(store: &Store) -> Result<HashSet<AppId>, Error> {
+    let rows = sqlx::query("SELECT app_id FROM builds WHERE status = 'pending'").fetch_all(&store.readers).await?;
+    rows.iter().map(|row| parsed(row, "app_id")).collect()
+}
+
+/// The builds whose output is kept: the newest `most` of each app, those made after `since`, and those that have not
+/// ended.
+pub async fn with_kept_output(store: &Store, most: u32, since: Timestamp) -> Result<Vec<BuildId>, Error> {
+    let rows = sqlx::query(
+        "SELECT id FROM (SELECT id, status, created_at, row_number() OVER (PARTITION BY app_id ORDER BY created_at \
+         DESC) AS place FROM builds) WHERE place <= $1 OR created_at > $2 OR status = 'pending'",
+    );
+    let rows = rows.bind(most).bind(since.micros()).fetch_all(&store.readers).await?;
+    rows.iter().map(|row| parsed(row, "id")).collect()
 }
 
 /// What a build that succeeded made.

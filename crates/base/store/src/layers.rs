@@ -1,9 +1,15 @@
 //! Layers with their blobs, the runtimes made of them, and each app's build cache.
+//!
+//! A layer is referred to by slugs that are not deleted, by build caches and by runtimes. [`drop_unreferenced`] is the
+//! one that deletes a row.
+
+use std::collections::{BTreeSet, HashSet};
 
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 use vocabulary::{AppId, Digest, Stack, Timestamp};
 
-use crate::row::parsed;
+use crate::row::{parsed, time};
 use crate::{Error, Store, Write};
 
 /// A layer's durable form.
@@ -38,29 +44,79 @@ pub async fn create(write: &mut Write, layer: &Layer) -> Result<(), Error> {
 /// The layer with this digest.
 pub async fn get(store: &Store, digest: &Digest) -> Result<Option<Layer>, Error> {
     let row = sqlx::query("SELECT * FROM layers WHERE digest = $1").bind(digest.as_str());
-    let row = row.fetch_optional(&store.readers).await?;
-    row.map(|row| {
-        Ok(Layer {
-            digest: parsed(&row, "digest")?,
-            blob: parsed(&row, "blob")?,
-            blob_bytes: row.try_get("blob_bytes")?,
-            tar_bytes: row.try_get("tar_bytes")?,
-        })
-    })
-    .transpose()
+    row.fetch_optional(&store.readers).await?.as_ref().map(layer).transpose()
 }
 
-/// The layer of a runtime of an exact version.
-pub async fn runtime(store: &Store, name: &str, version: &str) -> Result<Option<Digest>, Error> {
-    let row = sqlx::query("SELECT layer FROM runtimes WHERE name = $1 AND version = $2").bind(name).bind(version);
-    row.fetch_optional(&store.readers).await?.as_ref().map(|row| parsed(row, "layer")).transpose()
+fn layer(row: &SqliteRow) -> Result<Layer, Error> {
+    Ok(Layer {
+        digest: parsed(row, "digest")?,
+        blob: parsed(row, "blob")?,
+        blob_bytes: row.try_get("blob_bytes")?,
+        tar_bytes: row.try_get("tar_bytes")?,
+    })
+}
+
+/// The blobs of all layers.
+pub async fn blobs(store: &Store) -> Result<HashSet<Digest>, Error> {
+    let rows = sqlx::query("SELECT blob FROM layers").fetch_all(&store.readers).await?;
+    rows.iter().map(|row| parsed(row, "blob")).collect()
+}
+
+/// The layers of all runtimes and build caches.
+pub async fn of_runtimes_and_caches(store: &Store) -> Result<HashSet<Digest>, Error> {
+    let rows = sqlx::query("SELECT layer FROM runtimes UNION SELECT layer FROM build_caches");
+    rows.fetch_all(&store.readers).await?.iter().map(|row| parsed(row, "layer")).collect()
+}
+
+/// Forgets the layers that nothing refers to, but those in `spare`; answers them. Their blobs are the caller's to
+/// delete, once this is committed.
+pub async fn drop_unreferenced(write: &mut Write, spare: &BTreeSet<Digest>) -> Result<Vec<Layer>, Error> {
+    let rows = sqlx::query(
+        "SELECT * FROM layers WHERE digest NOT IN (SELECT json_each.value FROM slugs, json_each(slugs.layers) \
+         WHERE slugs.deleted_at IS NULL) AND digest NOT IN (SELECT layer FROM build_caches) \
+         AND digest NOT IN (SELECT layer FROM runtimes)",
+    );
+    let rows = rows.fetch_all(&mut *write.transaction).await?;
+    let mut layers: Vec<Layer> = rows.iter().map(layer).collect::<Result<_, _>>()?;
+    layers.retain(|layer| !spare.contains(&layer.digest));
+    for layer in &layers {
+        let statement = sqlx::query("DELETE FROM layers WHERE digest = $1").bind(layer.digest.as_str());
+        statement.execute(&mut *write.transaction).await?;
+    }
+    Ok(layers)
+}
+
+/// The layer of a runtime of an exact version, and when it was last said to be in use.
+pub async fn runtime(store: &Store, name: &str, version: &str) -> Result<Option<(Digest, Timestamp)>, Error> {
+    let row =
+        sqlx::query("SELECT layer, used_at FROM runtimes WHERE name = $1 AND version = $2").bind(name).bind(version);
+    let row = row.fetch_optional(&store.readers).await?;
+    row.as_ref().map(|row| Ok((parsed(row, "layer")?, time(row, "used_at")?))).transpose()
+}
+
+/// Says that a runtime is in use. Answers its layer, if there is one.
+pub async fn use_runtime(write: &mut Write, name: &str, version: &str) -> Result<Option<Digest>, Error> {
+    let row = sqlx::query("UPDATE runtimes SET used_at = $3 WHERE name = $1 AND version = $2 RETURNING layer")
+        .bind(name)
+        .bind(version)
+        .bind(Timestamp::now().micros());
+    row.fetch_optional(&mut *write.transaction).await?.as_ref().map(|row| parsed(row, "layer")).transpose()
+}
+
+/// Forgets the runtimes that no slug has and that were not in use since `since`. Answers how many.
+pub async fn drop_unused_runtimes(write: &mut Write, since: Timestamp) -> Result<u64, Error> {
+    let statement = sqlx::query(
+        "DELETE FROM runtimes WHERE used_at < $1 AND layer NOT IN (SELECT json_each.value FROM slugs, \
+         json_each(slugs.layers) WHERE slugs.deleted_at IS NULL)",
+    );
+    Ok(statement.bind(since.micros()).execute(&mut *write.transaction).await?.rows_affected())
 }
 
 /// Records the layer of a runtime.
 pub async fn set_runtime(write: &mut Write, name: &str, version: &str, layer: &Digest) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO runtimes (name, version, layer, created_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (name, version) DO UPDATE SET layer = excluded.layer",
+        "INSERT INTO runtimes (name, version, layer, created_at, used_at) VALUES ($1, $2, $3, $4, $4) \
+         ON CONFLICT (name, version) DO UPDATE SET layer = excluded.layer, used_at = excluded.used_at",
     )
     .bind(name)
     .bind(version)

@@ -44,6 +44,7 @@ pub mod teams;
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -100,6 +101,8 @@ pub struct Store {
     readers: SqlitePool,
     writer: SqlitePool,
     key: SealKey,
+    /// The folder of a test's store: deleted with its last clone, after the connections.
+    _scratch: Option<Arc<tempfile::TempDir>>,
 }
 
 /// One write transaction; dropped without [`Write::commit`], it leaves no trace.
@@ -122,7 +125,7 @@ impl Store {
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { readers, writer, key })
+        Ok(Self { readers, writer, key, _scratch: None })
     }
 
     /// Opens the database beside the process that owns it. Its schema is left alone: a file of another version is
@@ -144,7 +147,7 @@ impl Store {
             return Err(Error::OtherVersion);
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { readers, writer, key })
+        Ok(Self { readers, writer, key, _scratch: None })
     }
 
     /// The key that seals, for addresses only this platform can read back ([`SealKey::token`]).
@@ -167,14 +170,16 @@ impl Write {
     }
 }
 
-/// A store in a folder of its own, for tests.
+/// A store in a folder of its own, for tests; the folder is deleted with the store's last clone.
 #[doc(hidden)]
 pub async fn scratch() -> (Store, std::path::PathBuf) {
-    let folder = std::env::temp_dir().join(format!("slipway-store-{}", uuid::Uuid::new_v4()));
     #[expect(clippy::expect_used, reason = "only tests call this, and a test without a store must stop")]
-    let store = {
-        std::fs::create_dir_all(&folder).expect("a folder for the test's store");
-        Store::open(&folder.join("slipway.db"), SealKey::generate()).await.expect("a store for the test")
+    let (store, folder) = {
+        let folder =
+            tempfile::Builder::new().prefix("slipway-store-").tempdir().expect("a folder for the test's store");
+        let store = Store::open(&folder.path().join("slipway.db"), SealKey::generate()).await;
+        (store.expect("a store for the test"), folder)
     };
-    (store, folder)
+    let path = folder.path().to_owned();
+    (Store { _scratch: Some(Arc::new(folder)), ..store }, path)
 }

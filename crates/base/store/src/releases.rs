@@ -107,6 +107,69 @@ pub async fn end(write: &mut Write, id: ReleaseId, event: ReleaseEvent) -> Resul
     Ok(true)
 }
 
+/// Says of every release of a slug that succeeded that nothing goes back to it any more.
+pub async fn expire(write: &mut Write, slug: SlugId) -> Result<(), Error> {
+    let rows = sqlx::query("SELECT id FROM releases WHERE slug_id = $1").bind(slug.to_string());
+    for row in rows.fetch_all(&mut *write.transaction).await? {
+        // One that failed has no such move, and stays as it is.
+        end(write, parsed(&row, "id")?, ReleaseEvent::Expire).await?;
+    }
+    Ok(())
+}
+
+/// A release with a slug that is not deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The release.
+    pub id: ReleaseId,
+    /// Of which app.
+    pub app_id: AppId,
+    /// Its slug.
+    pub slug_id: SlugId,
+    /// Where it stands.
+    pub status: ReleaseStatus,
+    /// How many releases of the app are newer.
+    pub newer: i64,
+    /// Whether a dyno runs it.
+    pub has_dynos: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Every release with a slug that is not deleted, of each app the newest first, as the write under way sees it.
+pub async fn holding_in(write: &mut Write) -> Result<Vec<Holding>, Error> {
+    let rows = sqlx::query(
+        "SELECT releases.id, releases.app_id, releases.slug_id, releases.status, releases.created_at, \
+         (SELECT max(other.version) FROM releases AS other WHERE other.app_id = releases.app_id) - releases.version \
+         AS newer, EXISTS (SELECT 1 FROM dynos WHERE dynos.release_id = releases.id) AS has_dynos \
+         FROM releases JOIN slugs ON slugs.id = releases.slug_id WHERE slugs.deleted_at IS NULL \
+         ORDER BY releases.app_id, releases.version DESC",
+    );
+    let holding = |row: &SqliteRow| {
+        Ok(Holding {
+            id: parsed(row, "id")?,
+            app_id: parsed(row, "app_id")?,
+            slug_id: parsed(row, "slug_id")?,
+            status: parsed(row, "status")?,
+            newer: row.try_get("newer")?,
+            has_dynos: row.try_get("has_dynos")?,
+            created_at: time(row, "created_at")?,
+        })
+    };
+    rows.fetch_all(&mut *write.transaction).await?.iter().map(holding).collect()
+}
+
+/// The releases with an output that is kept: the newest `most` of each app, those made after `since`, and those that
+/// are pending.
+pub async fn with_kept_output(store: &Store, most: u32, since: Timestamp) -> Result<Vec<ReleaseId>, Error> {
+    let rows = sqlx::query(
+        "SELECT id FROM (SELECT id, status, created_at, row_number() OVER (PARTITION BY app_id ORDER BY version DESC) \
+         AS place FROM releases WHERE has_output) WHERE place <= $1 OR created_at > $2 OR status = 'pending'",
+    );
+    let rows = rows.bind(most).bind(since.micros()).fetch_all(&store.readers).await?;
+    rows.iter().map(|row| parsed(row, "id")).collect()
+}
+
 /// The release with this id.
 pub async fn get(store: &Store, id: ReleaseId) -> Result<Option<Release>, Error> {
     let row = sqlx::query("SELECT * FROM releases WHERE id = $1").bind(id.to_string());

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 use store::apps::ConfigVars;
-use store::{accounts, apps, authorizations, facts, jobs, releases, slugs};
+use store::{accounts, apps, authorizations, facts, jobs, layers, releases, slugs};
 use vocabulary::{AppId, Digest, ProcessTypes, ReleaseEvent, ReleaseStatus, Secret, SlugId, Stack, Timestamp};
 
 async fn account(store: &store::Store) -> accounts::Account {
@@ -240,4 +240,135 @@ async fn a_counter_counts_up_and_can_be_raised() {
     assert_eq!(facts::next(&mut write, "test").await.unwrap(), 8);
     facts::raise(&mut write, "other", 2).await.unwrap();
     assert_eq!(facts::next(&mut write, "other").await.unwrap(), 3);
+}
+
+const NONE: [u8; 0] = [];
+
+fn digest(number: u8) -> Digest {
+    Digest::from_bytes(&[number; 32])
+}
+
+/// A slug of these layers, released.
+async fn released(store: &store::Store, app: &apps::App, layers: &[u8]) -> (SlugId, vocabulary::ReleaseId) {
+    let slug = slugs::Slug {
+        id: SlugId::new(),
+        app_id: app.id,
+        stack: Stack::Heroku24,
+        commit: None,
+        commit_description: None,
+        buildpack_provided_description: None,
+        process_types: ProcessTypes::default(),
+        layers: layers.iter().map(|number| digest(*number)).collect(),
+        size: 1,
+        created_at: Timestamp::now(),
+    };
+    let new = releases::New {
+        app_id: app.id,
+        slug_id: Some(slug.id),
+        config: &ConfigVars::new(),
+        status: ReleaseStatus::Succeeded,
+        description: "Deploy",
+        account_id: app.owner_id,
+    };
+    let mut write = store.write().await.unwrap();
+    for number in layers {
+        let layer = layers::Layer { digest: digest(*number), blob: digest(*number + 100), blob_bytes: 1, tar_bytes: 1 };
+        layers::create(&mut write, &layer).await.unwrap();
+    }
+    slugs::create(&mut write, &slug).await.unwrap();
+    let release = releases::create(&mut write, &new).await.unwrap();
+    write.commit().await.unwrap();
+    (slug.id, release.id)
+}
+
+/// The numbers of the layers that are forgotten now.
+async fn forgotten(store: &store::Store, spare: &[u8]) -> Vec<u8> {
+    let spare = spare.iter().map(|number| digest(*number)).collect();
+    let mut write = store.write().await.unwrap();
+    let gone = layers::drop_unreferenced(&mut write, &spare).await.unwrap();
+    write.commit().await.unwrap();
+    (0..100).filter(|number| gone.iter().any(|layer| layer.digest == digest(*number))).collect()
+}
+
+#[tokio::test]
+async fn a_layer_is_forgotten_when_the_last_that_refers_to_it_is_gone() {
+    let (store, _folder) = store::scratch().await;
+    let (sushi, ramen) = (app(&store, "sushi").await, app(&store, "ramen").await);
+    let (first, _) = released(&store, &sushi, &[1, 2]).await;
+    released(&store, &ramen, &[1, 3]).await;
+    let mut write = store.write().await.unwrap();
+    layers::set_runtime(&mut write, "node", "24.0.0", &digest(1)).await.unwrap();
+    layers::set_build_cache(&mut write, sushi.id, Stack::Heroku24, &digest(2)).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(forgotten(&store, &[]).await, NONE);
+
+    let mut write = store.write().await.unwrap();
+    slugs::delete(&mut write, first).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(forgotten(&store, &[]).await, NONE, "the cache refers to 2, the other app to 1");
+
+    let mut write = store.write().await.unwrap();
+    layers::purge_build_cache(&mut write, sushi.id).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(forgotten(&store, &[2]).await, NONE, "somebody holds it");
+    assert_eq!(forgotten(&store, &[]).await, [2]);
+
+    let mut write = store.write().await.unwrap();
+    apps::delete(&mut write, ramen.id).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(forgotten(&store, &[]).await, [3], "1 is a runtime's");
+    assert_eq!(layers::blobs(&store).await.unwrap(), [digest(101)].into());
+}
+
+#[tokio::test]
+async fn a_runtime_is_forgotten_when_no_slug_has_it_and_no_build_asked_for_it() {
+    let (store, _folder) = store::scratch().await;
+    let app = app(&store, "sushi").await;
+    let (slug, _) = released(&store, &app, &[1]).await;
+    let unused_for = async |runtimes: &[(&str, u8)], deleted: bool, since: Timestamp| {
+        let mut write = store.write().await.unwrap();
+        for (version, number) in runtimes {
+            layers::set_runtime(&mut write, "node", version, &digest(*number)).await.unwrap();
+        }
+        if deleted {
+            slugs::delete(&mut write, slug).await.unwrap();
+        }
+        let gone = layers::drop_unused_runtimes(&mut write, since).await.unwrap();
+        write.commit().await.unwrap();
+        gone
+    };
+    let later = || Timestamp::from_micros(Timestamp::now().micros() + 1);
+    assert_eq!(unused_for(&[("24.0.0", 1)], false, later()).await, 0, "a slug has it");
+    assert_eq!(unused_for(&[], true, Timestamp::from_micros(0)).await, 0, "a build asked for it");
+    assert_eq!(unused_for(&[], false, later()).await, 1);
+    assert!(layers::runtime(&store, "node", "24.0.0").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn releases_say_what_keeps_their_slugs() {
+    let (store, _folder) = store::scratch().await;
+    let app = app(&store, "sushi").await;
+    let (first, old) = released(&store, &app, &[1]).await;
+    let (_, new) = released(&store, &app, &[2]).await;
+    let mut write = store.write().await.unwrap();
+    let holding = releases::holding_in(&mut write).await.unwrap();
+    let seen: Vec<_> = holding.iter().map(|one| (one.id, one.newer, one.has_dynos, one.status)).collect();
+    assert_eq!(seen, [(new, 0, false, ReleaseStatus::Succeeded), (old, 1, false, ReleaseStatus::Succeeded)]);
+    slugs::delete(&mut write, first).await.unwrap();
+    releases::expire(&mut write, first).await.unwrap();
+    assert!(!slugs::is_kept_in(&mut write, first).await.unwrap());
+    assert_eq!(releases::holding_in(&mut write).await.unwrap().len(), 1);
+    write.commit().await.unwrap();
+    assert!(slugs::deleted_at(&store, first).await.unwrap().is_some());
+    assert_eq!(releases::current(&store, app.id).await.unwrap().unwrap().id, new);
+}
+
+#[tokio::test]
+async fn a_scratch_store_leaves_no_folder() {
+    let (store, folder) = store::scratch().await;
+    let clone = store.clone();
+    drop(store);
+    assert!(folder.exists());
+    drop(clone);
+    assert!(!folder.exists());
 }

@@ -85,7 +85,8 @@ impl BuildStatus {
 }
 
 states! {
-    /// A release: `pending → succeeded | failed`. Owner: `rooms/releases`.
+    /// A release: `pending → succeeded → expired`, `pending → failed`. Owner: `rooms/releases`; it expires by
+    /// `rooms/retention`.
     ReleaseStatus {
         /// Its release phase has not ended.
         Pending = "pending",
@@ -93,6 +94,8 @@ states! {
         Succeeded = "succeeded",
         /// Its release phase failed; it never became current.
         Failed = "failed",
+        /// Its slug was deleted for its age: nothing goes back to it.
+        Expired = "expired",
     }
 }
 
@@ -103,6 +106,8 @@ pub enum ReleaseEvent {
     Succeed,
     /// The release phase failed or timed out.
     Fail,
+    /// Its slug is deleted.
+    Expire,
 }
 
 impl ReleaseStatus {
@@ -111,12 +116,14 @@ impl ReleaseStatus {
         match (self, event) {
             (Self::Pending, ReleaseEvent::Succeed) => Ok(Self::Succeeded),
             (Self::Pending, ReleaseEvent::Fail) => Ok(Self::Failed),
+            (Self::Succeeded, ReleaseEvent::Expire) => Ok(Self::Expired),
             (from, event) => Err(IllegalMove {
                 thing: "release",
                 from: from.as_str(),
                 event: match event {
                     ReleaseEvent::Succeed => "succeed",
                     ReleaseEvent::Fail => "fail",
+                    ReleaseEvent::Expire => "expire",
                 },
             }),
         }
@@ -222,6 +229,8 @@ mod tests {
         assert_eq!(BuildStatus::Pending.after(BuildEvent::Succeed), Ok(BuildStatus::Succeeded));
         assert!(BuildStatus::Failed.after(BuildEvent::Succeed).is_err());
         assert!(ReleaseStatus::Succeeded.after(ReleaseEvent::Fail).is_err());
+        assert_eq!(ReleaseStatus::Succeeded.after(ReleaseEvent::Expire), Ok(ReleaseStatus::Expired));
+        assert!(ReleaseStatus::Pending.after(ReleaseEvent::Expire).is_err());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Wakers {
     pub routes: Waker,
     /// The job runner: a job was added.
     pub jobs: Waker,
+    /// `rooms/retention`: a build ended, a release was made, an app was deleted.
+    pub retention: Waker,
     /// Whoever waits for a release or a dyno to get somewhere, such as a push that verifies its deploy.
     pub changes: Changes,
 }

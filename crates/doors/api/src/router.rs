@@ -9,7 +9,7 @@ use http::Method;
 
 use crate::http::permitted::Passes;
 use crate::http::state::{Shared, State};
-use crate::http::{accept, cors, etag, guard, head, list, panic, request_id};
+use crate::http::{accept, cors, etag, guard, head, list, panic, request_id, to_the_end};
 use crate::platform::Platform;
 use crate::resources::{
     account, app_transfers, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars,
@@ -152,12 +152,14 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/apps/{app}/formation/{type}", formation::info)
         .token(Method::PATCH, "/apps/{app}/formation/{type}", formation::update_one)
         .token(Method::GET, "/apps/{app}/dynos", dynos::list)
+        .token(Method::POST, "/apps/{app}/dynos", dynos::create)
         .token(Method::DELETE, "/apps/{app}/dynos", dynos::restart_all)
         .token(Method::GET, "/apps/{app}/dynos/{dyno}", dynos::info)
+        .token(Method::POST, "/apps/{app}/dynos/{dyno}", dynos::run_inside)
         .token(Method::DELETE, "/apps/{app}/dynos/{dyno}", dynos::restart)
         .token(Method::POST, "/apps/{app}/dynos/{dyno}/actions/stop", dynos::restart)
         .token(Method::DELETE, "/apps/{app}/formations/{type}", dynos::restart_type)
-        .token(Method::POST, "/apps/{app}/formations/{type}/actions/stop", dynos::restart_type)
+        .token(Method::POST, "/apps/{app}/formations/{type}/actions/stop", dynos::stop_type)
         .token(Method::POST, "/apps/{app}/log-sessions", log_sessions::create)
         .token(Method::GET, "/apps/{app}/domains", domains::list)
         .token(Method::POST, "/apps/{app}/domains", domains::create)
@@ -287,12 +289,14 @@ fn filter(method: &Method) -> MethodFilter {
 }
 
 /// What goes around everything; the last layer is the outermost. Each answer has its id, even that to a panic, and may
-/// be read by any page; a HEAD is a GET to everything within; only then does the version matter.
+/// be read by any page; whoever sends is heard out; a HEAD is a GET to everything within; only then does the version
+/// matter.
 fn layered(router: Router<Shared>) -> Router<Shared> {
     router
         .layer(from_fn(accept::layer))
         .layer(from_fn(head::layer))
         .layer(from_fn(panic::layer))
+        .layer(from_fn(to_the_end::layer))
         .layer(from_fn(cors::layer))
         .layer(from_fn(request_id::layer))
 }

@@ -125,3 +125,21 @@ async fn email_and_password_make_a_token_and_nothing_else() {
     let late = with(Method::GET, "/account", basic("", &token));
     assert_eq!(api.send(late, Value::Null).await.status, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn whoever_is_refused_is_heard_to_the_end() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let (pieces, body) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
+    let body = futures_util::stream::unfold(body, async |mut body| body.recv().await.map(|piece| (piece, body)));
+    let request = request(Method::PATCH, "/apps/sushi/config-vars", Some(&api.other.token));
+    let request = request.body(axum::body::Body::from_stream(Box::pin(body))).unwrap();
+    let sent = async {
+        for _ in 0..100 {
+            pieces.send(Ok(vec![b' '; 1024])).await.unwrap();
+        }
+        drop(pieces);
+    };
+    let (answer, ()) = tokio::join!(api.send_raw(request), sent);
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text);
+}

@@ -3,14 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use blobs::{Blobs, Draft, Outputs};
+use blobs::{Blobs, Draft, Outputs, Pin};
 use builds::Builds;
 use store::accounts::Account;
 use store::apps::App;
 use store::builds::Build;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::oneshot;
-use vocabulary::{BuildId, BuildStatus, Digest};
+use vocabulary::{BuildId, BuildStatus};
 
 use crate::frame::{self, Archive, Archived, Kind, PIECE, Updates};
 use crate::plan::{Plan, plan};
@@ -56,7 +56,8 @@ pub(crate) enum Error {
 
 /// The source of a push.
 struct Source {
-    digest: Digest,
+    /// Held until the build is recorded.
+    blob: Pin,
     archived: Archived,
 }
 
@@ -134,7 +135,7 @@ impl Deploys {
                 }
                 (Kind::Archived, body) => {
                     let archived = serde_json::from_slice(&body)?;
-                    return Ok(Ok(Source { digest: finish(draft).await?, archived }));
+                    return Ok(Ok(Source { blob: finish(draft).await?, archived }));
                 }
                 (Kind::Failed, text) => return Ok(Err(String::from_utf8_lossy(&text).into_owned())),
                 _ => return Err(nonsense().into()),
@@ -145,7 +146,7 @@ impl Deploys {
     async fn build(&self, app: &App, account: &Account, commit: &str, source: &Source) -> Result<Build, Error> {
         let subject = source.archived.subject.as_str();
         let new = builds::New {
-            source: source.digest.clone(),
+            source: (*source.blob).clone(),
             strip_top_folder: false,
             source_version: Some(commit),
             source_version_description: (!subject.is_empty()).then_some(subject),
@@ -169,10 +170,10 @@ impl Deploys {
     }
 }
 
-async fn finish(draft: Draft) -> Result<Digest, Error> {
+async fn finish(draft: Draft) -> Result<Pin, Error> {
     let finished = tokio::task::spawn_blocking(move || draft.finish()).await;
-    let (digest, _) = finished.map_err(io::Error::other).and_then(|finished| finished).map_err(Error::Blob)?;
-    Ok(digest)
+    let (blob, _) = finished.map_err(io::Error::other).and_then(|finished| finished).map_err(Error::Blob)?;
+    Ok(blob)
 }
 
 async fn print(to: &mut Sender, text: &[u8]) -> io::Result<()> {

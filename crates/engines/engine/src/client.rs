@@ -11,8 +11,8 @@ use vocabulary::{AppId, Digest, DynoId};
 use wire::Connection;
 
 use crate::{
-    Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started, ToEngine,
-    VERSION,
+    Discarded, Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started,
+    Terminal, ToEngine, VERSION,
 };
 
 /// How many requests may wait for the engine before callers wait for a place.
@@ -118,6 +118,18 @@ impl Engine {
         self.call(Request::Output { id }, vec![]).await?.1.pop().ok_or(Error::OutOfTurn)
     }
 
+    /// The other end of an attached instance's standard streams; can be had once.
+    pub async fn attach(&self, id: DynoId) -> Result<OwnedFd, Error> {
+        self.call(Request::Attach { id }, vec![]).await?.1.pop().ok_or(Error::OutOfTurn)
+    }
+
+    /// Runs one more program in a running instance; the other end of its standard streams.
+    pub async fn exec(&self, id: DynoId, terminal: Option<Terminal>, launch: &Launch) -> Result<OwnedFd, Error> {
+        let launch = serde_json::to_vec(launch).map_err(|error| Error::Launch(error.into()))?;
+        let launch = wire::seal(&launch).map_err(Error::Launch)?;
+        self.call(Request::Exec { id, terminal }, vec![launch]).await?.1.pop().ok_or(Error::OutOfTurn)
+    }
+
     /// Makes a layer of the tar read from `tar`, writing its durable form to `blob`.
     pub async fn pack(&self, prefix: &str, limit_bytes: u64, tar: OwnedFd, blob: OwnedFd) -> Result<Packed, Error> {
         match self.call(Request::Pack { prefix: prefix.to_owned(), limit_bytes }, vec![tar, blob]).await? {
@@ -139,6 +151,22 @@ impl Engine {
         }
     }
 
+    /// The layers the host has images of, in order, behind `after`; at most [`crate::PAGE`].
+    pub async fn layers(&self, after: Option<Digest>) -> Result<Vec<Digest>, Error> {
+        match self.call(Request::Layers { after }, vec![]).await? {
+            (Reply::Layers(layers), _) => Ok(layers),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// Deletes the images of at most [`crate::PAGE`] layers; one that an instance stands on stays.
+    pub async fn discard(&self, layers: Vec<Digest>) -> Result<Discarded, Error> {
+        match self.call(Request::Discard { layers }, vec![]).await? {
+            (Reply::Discarded(discarded), _) => Ok(discarded),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
     /// The names of the installed stack images.
     pub async fn stacks(&self) -> Result<Vec<String>, Error> {
         match self.call(Request::Stacks, vec![]).await? {
@@ -155,6 +183,19 @@ impl Engine {
     /// Deletes an app's repository.
     pub async fn remove_repository(&self, app: AppId) -> Result<(), Error> {
         self.done(Request::RemoveRepository { app }, vec![]).await
+    }
+
+    /// The apps that have a repository.
+    pub async fn repositories(&self) -> Result<Vec<AppId>, Error> {
+        match self.call(Request::Repositories, vec![]).await? {
+            (Reply::Repositories(apps), _) => Ok(apps),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// Packs an app's repository and deletes what nothing in it leads to, if there is enough of it.
+    pub async fn tidy_repository(&self, app: AppId) -> Result<(), Error> {
+        self.done(Request::TidyRepository { app }, vec![]).await
     }
 
     /// Runs git on an app's repository; answers its exit status when it ended.

@@ -13,7 +13,8 @@ mod message;
 mod spec;
 
 pub use client::{Engine, Error, Git};
-pub use message::{Event, FromEngine, Refusal, Reply, Request, ToEngine, VERSION};
+pub use message::{Event, FromEngine, PAGE, Refusal, Reply, Request, ToEngine, VERSION};
 pub use spec::{
-    Exit, GitService, Image, InstanceSpec, InstanceState, InstanceStatus, Kind, Limits, Packed, Started, Variant,
+    Discarded, Exit, GitService, Image, InstanceSpec, InstanceState, InstanceStatus, Kind, Limits, Packed, Started,
+    Stdio, Terminal, Variant,
 };

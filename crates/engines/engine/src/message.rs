@@ -5,10 +5,13 @@ use std::net::SocketAddrV4;
 use serde::{Deserialize, Serialize};
 use vocabulary::{AppId, Digest, DynoId};
 
-use crate::{Exit, GitService, InstanceSpec, InstanceStatus, Kind, Packed, Started};
+use crate::{Discarded, Exit, GitService, InstanceSpec, InstanceStatus, Kind, Packed, Started, Terminal};
 
 /// The version of these messages; both sides must have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The most layers in one message: a frame holds 1 MiB, a digest has 64 characters.
+pub const PAGE: usize = 4096;
 
 /// A frame towards the engine.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,6 +69,21 @@ pub enum Request {
         /// Which.
         id: DynoId,
     },
+    /// Take the other end of an attached instance's standard streams. Once only. Answer: [`Reply::Done`] with one
+    /// descriptor, a stream socket: what is written to it is input, what is read from it is output. Shutting down its
+    /// writing half ends the input (without a terminal); closing it hangs up; its end is the end of the output.
+    Attach {
+        /// Which; its [`crate::Stdio`] is attached.
+        id: DynoId,
+    },
+    /// Run one more program in a running instance, with the same rights and limits. Fds: the launch (sealed). Answer:
+    /// [`Reply::Done`] with one descriptor, as for [`Request::Attach`]; it ends when the program ended.
+    Exec {
+        /// Which.
+        id: DynoId,
+        /// The terminal it runs in, or plain pipes.
+        terminal: Option<Terminal>,
+    },
     /// Make a layer of a tree: reads a tar from the first descriptor until its end, normalises it (sorted, owner
     /// 1000, no times, no devices, no path that leaves the tree), puts it under `prefix`, writes tar.zst to the
     /// second. Answer: [`Reply::Packed`].
@@ -85,6 +103,19 @@ pub enum Request {
         /// Layers asked about.
         layers: Vec<Digest>,
     },
+    /// Which layers the host has images of: in order, those behind `after`, at most [`PAGE`]. Answer:
+    /// [`Reply::Layers`].
+    Layers {
+        /// The last one that is known.
+        after: Option<Digest>,
+    },
+    /// Delete the images of these layers with their mounts and loop devices, but those of an instance that was not
+    /// removed; and let go of mounts that nobody needed for a while. [`Request::Import`] brings an image back. Answer:
+    /// [`Reply::Discarded`].
+    Discard {
+        /// At most [`PAGE`].
+        layers: Vec<Digest>,
+    },
     /// Which stack images are installed. Answer: [`Reply::Stacks`].
     Stacks,
     /// Make an empty bare repository for an app, if it has none.
@@ -94,6 +125,13 @@ pub enum Request {
     },
     /// Delete an app's repository.
     RemoveRepository {
+        /// Whose.
+        app: AppId,
+    },
+    /// Which apps have a repository. Answer: [`Reply::Repositories`].
+    Repositories,
+    /// Pack an app's repository and delete what nothing in it leads to, if there is enough of it.
+    TidyRepository {
         /// Whose.
         app: AppId,
     },
@@ -124,6 +162,12 @@ pub enum Reply {
     Packed(Packed),
     /// Layers without an image.
     Missing(Vec<Digest>),
+    /// Layers with an image.
+    Layers(Vec<Digest>),
+    /// Images were deleted.
+    Discarded(Discarded),
+    /// The apps that have a repository.
+    Repositories(Vec<AppId>),
     /// Installed stack images: name and whether run and build are there.
     Stacks(Vec<String>),
     /// Git ended with this status.
@@ -177,6 +221,14 @@ pub enum Event {
     LoopbackOnly {
         /// Which.
         id: DynoId,
+    },
+    /// Nobody attached to the instance's streams in time, or whoever did has gone; its processes were told to end, by
+    /// SIGTERM in the first case and SIGHUP in the second.
+    Unattached {
+        /// Which.
+        id: DynoId,
+        /// Whether somebody was there.
+        came: bool,
     },
     /// The instance's process ended.
     Exited {

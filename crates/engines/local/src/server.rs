@@ -178,6 +178,11 @@ async fn carry_out(parts: &Parts, request: Request, fds: Vec<OwnedFd>) -> Result
         Request::Remove { id } => done(instances.remove(id).await)?,
         Request::List => Reply::Instances(instances.list()),
         Request::Output { id } => return Ok((Reply::Done, vec![instances.output(id).await?])),
+        Request::Attach { id } => return Ok((Reply::Done, vec![instances.attach(id).await?])),
+        Request::Exec { id, terminal } => {
+            let [launch] = exactly(fds)?;
+            return Ok((Reply::Done, vec![instances.exec(id, terminal, launch).await?]));
+        }
         Request::Pack { prefix, limit_bytes } => {
             let [tar, blob] = exactly(fds)?;
             Reply::Packed(images.pack(&prefix, limit_bytes, tar, blob).await?)
@@ -187,9 +192,16 @@ async fn carry_out(parts: &Parts, request: Request, fds: Vec<OwnedFd>) -> Result
             done(images.import(&digest, blob).await)?
         }
         Request::Missing { layers } => Reply::Missing(images.missing(&layers)),
+        Request::Layers { after } => Reply::Layers(images.layers(after.as_ref())?),
+        Request::Discard { layers } => {
+            let instances = instances.clone();
+            Reply::Discarded(images.discard(layers, move || instances.layers_in_use()).await?)
+        }
         Request::Stacks => Reply::Stacks(images.stacks()),
         Request::CreateRepository { app } => done(repositories.create(app).await)?,
         Request::RemoveRepository { app } => done(repositories.remove(app).await)?,
+        Request::Repositories => Reply::Repositories(repositories.list()?),
+        Request::TidyRepository { app } => done(repositories.tidy(app).await)?,
         Request::Git { app, service, protocol } => {
             Reply::GitExited(repositories.run(app, service, protocol, fds).await?)
         }

@@ -252,3 +252,45 @@ async fn a_request_with_the_wrong_descriptors_is_refused() {
     let refused = host.repositories.run(app, GitService::Receive, None, vec![null(), null(), null()]).await;
     assert!(matches!(refused, Err(Refusal::Invalid(_))));
 }
+
+/// The bytes of all files of a repository.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| if entry.path().is_dir() { size(&entry.path()) } else { entry.metadata().unwrap().len() }).sum()
+}
+
+#[tokio::test]
+async fn what_forced_pushes_leave_and_broken_ones_goes_and_what_is_led_to_stays() {
+    let host = host("#!/bin/sh\nexit 0\n", 8 << 20);
+    let app = AppId::new();
+    host.repositories.create(app).await.unwrap();
+    let path = host.folder.path().join(format!("git/{app}.git"));
+    let work = work();
+    let noise: Vec<u8> =
+        (0..200_000u32).map(|at| u8::try_from((at.wrapping_mul(2_654_435_761) >> 13) & 0xff).unwrap()).collect();
+    let (commit, pushed) = push(work.path(), &noise);
+    assert_eq!(run(&host, app, GitService::Receive, pushed).await.0, 0);
+    let kept = size(&path);
+    let trash = git(work.path(), &["hash-object", "-w", "--stdin"], &[noise.as_slice(), b"x"].concat());
+    let loose = String::from_utf8(trash).unwrap();
+    let (folder, name) = loose.trim().split_at(2);
+    // As receive-pack leaves it when a branch is forced elsewhere, two days ago; and a quarantine of a git that died.
+    let left = path.join("objects").join(folder);
+    fs::create_dir_all(&left).unwrap();
+    fs::copy(work.path().join(".git/objects").join(folder).join(name), left.join(name)).unwrap();
+    let quarantine = path.join("objects/tmp_objdir-incoming-x");
+    fs::create_dir(&quarantine).unwrap();
+    fs::write(quarantine.join("tmp_pack"), &noise).unwrap();
+    let chown = Command::new("chown").args(["-R", &format!("{GIT}:{GIT}")]).arg(&path).status().unwrap();
+    let mut find = Command::new("find");
+    let age = find.arg(path.join("objects")).args(["-exec", "touch", "-d", "2 days ago", "{}", "+"]).status().unwrap();
+    assert!(chown.success() && age.success());
+    assert!(size(&path) > 2 * kept);
+    host.repositories.tidy(app).await.unwrap();
+    assert!(!quarantine.exists());
+    assert!(size(&path) < kept + kept / 2, "{} bytes of {kept}", size(&path));
+    let found = git(&path, &["-c", "safe.directory=*", "cat-file", "-t", &commit], b"");
+    assert_eq!(found, b"commit\n");
+    // A second look finds nothing to do.
+    host.repositories.tidy(app).await.unwrap();
+}

@@ -245,7 +245,10 @@ async fn mounts_outlive_the_store_and_go_with_their_image() {
     let again = Images::open(&config(store.folder.path())).unwrap();
     assert_eq!(again.layer(&packed.digest).unwrap(), mount);
     assert_eq!(fs::metadata(&mount).unwrap().dev(), device, "not mounted a second time");
-    again.collect(&[].into()).unwrap();
+    let in_use = [packed.digest.clone()].into();
+    assert_eq!(again.discard(vec![packed.digest.clone()], move || in_use).await.unwrap().in_use, 1);
+    assert!(mount.exists());
+    again.discard(vec![packed.digest.clone()], || [].into()).await.unwrap();
     assert!(!mount.exists());
     assert!(again.layer(&packed.digest).is_err());
 }

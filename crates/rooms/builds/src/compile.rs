@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use blobs::Output;
+use blobs::{Blobs, Output};
 use inside_contract::{BuildReport, BuildRequest, Compiled, Runtime};
 use store::apps::App;
 use store::builds::Build;
-use store::layers::Layer;
 use store::slugs::Slug;
 use vocabulary::{ConfigVarName, Digest, ProcessType, ProcessTypes, Secret, SlugId, Timestamp};
 
 use crate::instance::{Ran, What};
+use crate::layers::Fresh;
 use crate::runtimes::Mounted;
 use crate::{Builds, installation, layers, text};
 
@@ -42,7 +42,10 @@ impl Trouble {
 impl From<engine::Error> for Trouble {
     fn from(error: engine::Error) -> Self {
         match error {
-            engine::Error::Away | engine::Error::OutOfTurn => Self::Again(error.to_string()),
+            // The last: a layer was discarded between its import and the start.
+            engine::Error::Away | engine::Error::OutOfTurn | engine::Error::Refused(engine::Refusal::NotFound(_)) => {
+                Self::Again(error.to_string())
+            }
             engine::Error::Refused(_) | engine::Error::Launch(_) => Self::failed(error.to_string()),
         }
     }
@@ -57,8 +60,8 @@ impl From<store::Error> for Trouble {
 /// What a compile made.
 pub(crate) struct Made {
     pub(crate) slug: Slug,
-    pub(crate) app_layer: Layer,
-    pub(crate) cache_layer: Option<Layer>,
+    pub(crate) app_layer: Fresh,
+    pub(crate) cache_layer: Option<Fresh>,
     pub(crate) buildpacks: Vec<String>,
     pub(crate) detected: Vec<String>,
     pub(crate) defaults: BTreeMap<ConfigVarName, Secret>,
@@ -83,7 +86,7 @@ impl Builds {
                 }
                 BuildReport::Compiled(ref compiled) => {
                     let compiled = compiled.clone();
-                    return made(build, ran, compiled, &mounted).await;
+                    return made(&self.blobs, build, ran, compiled, &mounted).await;
                 }
             }
         }
@@ -141,11 +144,12 @@ impl Builds {
         };
         let layers = slug.map(|slug| slug.layers).unwrap_or_default();
         let before = store::layers::runtimes_among(&self.store, &layers).await?;
-        let mounted: Vec<Mounted> = before
-            .into_iter()
-            .map(|(name, version, layer)| Mounted { runtime: Runtime { name, version }, layer })
-            .filter(|mounted| self.runtimes.is_worth_reusing(&mounted.runtime))
-            .collect();
+        let mut mounted = Vec::new();
+        for (name, version, _) in before {
+            let runtime = Runtime { name, version };
+            let layer = self.runtimes.known(&runtime).await?.filter(|_| self.runtimes.is_worth_reusing(&runtime));
+            mounted.extend(layer.map(|layer| Mounted { runtime, layer }));
+        }
         let lost = self.import(&mounted.iter().map(|mounted| mounted.layer.clone()).collect::<Vec<_>>()).await?;
         Ok(mounted.into_iter().filter(|mounted| !lost.contains(&mounted.layer)).collect())
     }
@@ -156,11 +160,17 @@ impl Builds {
     }
 }
 
-async fn made(build: &Build, ran: Ran, compiled: Compiled, mounted: &[Mounted]) -> Result<Made, Trouble> {
+async fn made(
+    blobs: &Blobs,
+    build: &Build,
+    ran: Ran,
+    compiled: Compiled,
+    mounted: &[Mounted],
+) -> Result<Made, Trouble> {
     let (packed, draft) = ran.slug?;
-    let app_layer = layers::finish(&packed, draft).await?;
+    let app_layer = layers::finish(blobs, &packed, draft).await?;
     let cache_layer = match ran.cache {
-        Ok((packed, draft)) if compiled.cache_written => Some(layers::finish(&packed, draft).await?),
+        Ok((packed, draft)) if compiled.cache_written => Some(layers::finish(blobs, &packed, draft).await?),
         Err(error) if compiled.cache_written => {
             tracing::warn!(%error, build = %build.id, "the build cache is not kept");
             None
@@ -176,8 +186,8 @@ async fn made(build: &Build, ran: Ran, compiled: Compiled, mounted: &[Mounted]) 
         commit_description: build.source_version_description.clone(),
         buildpack_provided_description: Some(text::one_line(&compiled.language)),
         process_types: process_types(&compiled)?,
-        layers: runtimes.map(|mounted| mounted.layer.clone()).chain([app_layer.digest.clone()]).collect(),
-        size: app_layer.blob_bytes,
+        layers: runtimes.map(|mounted| mounted.layer.clone()).chain([app_layer.row.digest.clone()]).collect(),
+        size: app_layer.row.blob_bytes,
         created_at: Timestamp::now(),
     };
     let defaults = compiled.config_vars.into_iter();

@@ -87,6 +87,7 @@ impl Builds {
         let mut write = self.store.write().await?;
         let failed = store::builds::fail(&mut write, id, &text::one_line(reason)).await?;
         write.commit().await?;
+        self.wakers.retention.wake();
         self.wakers.changes.tell();
         Ok(failed)
     }
@@ -144,7 +145,7 @@ impl Builds {
         }
         tracing::debug!(target: "timing", step = "compiled", app.name = %app.name);
         let made = compile.unwrap_or_else(|_| Err(Trouble::failed(text::timed_out(self.config.timeout))))?;
-        output.append(text::compressed(made.app_layer.blob_bytes.unsigned_abs()).as_bytes());
+        output.append(text::compressed(made.app_layer.row.blob_bytes.unsigned_abs()).as_bytes());
         self.release(app, build, &made).await
     }
 
@@ -154,7 +155,7 @@ impl Builds {
         let recorded: Vec<_> = [&made.app_layer].into_iter().chain(&made.cache_layer).collect();
         layers::record(&mut write, &recorded).await?;
         if let Some(cache) = &made.cache_layer {
-            store::layers::set_build_cache(&mut write, app.id, build.stack, &cache.digest).await?;
+            store::layers::set_build_cache(&mut write, app.id, build.stack, &cache.row.digest).await?;
         }
         write.commit().await?;
         let description = description(build.source_version.as_deref());
@@ -181,6 +182,7 @@ impl Builds {
             store::buildpacks::replace(&mut write, build.app_id, &detected).await?;
         }
         write.commit().await?;
+        self.wakers.retention.wake();
         self.wakers.changes.tell();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Layers: recording what was packed, and having on the host what an instance mounts.
 
-use blobs::Draft;
+use blobs::{Blobs, Draft, Pin};
 use engine::Packed;
 use store::Write;
 use store::layers::Layer;
@@ -9,20 +9,34 @@ use vocabulary::Digest;
 use crate::Builds;
 use crate::compile::Trouble;
 
+/// A layer that was packed and is not recorded yet. It and its blob are not collected while this is held: until the row
+/// is committed that refers to the layer, be it a slug's, a cache's or a runtime's.
+pub(crate) struct Fresh {
+    pub(crate) row: Layer,
+    _pins: [Pin; 2],
+}
+
 /// Finishes the blob the engine wrote a layer's durable form to.
-pub(crate) async fn finish(packed: &Packed, draft: Draft) -> Result<Layer, Trouble> {
+pub(crate) async fn finish(blobs: &Blobs, packed: &Packed, draft: Draft) -> Result<Fresh, Trouble> {
+    let layer = blobs.pin(&packed.digest);
     let (blob, bytes) = tokio::task::spawn_blocking(move || draft.finish())
         .await
         .map_err(|error| Trouble::Again(format!("keeping a layer was interrupted: {error}")))?
         .map_err(|error| Trouble::Again(format!("could not keep a layer: {error}")))?;
     let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    Ok(Layer { digest: packed.digest.clone(), blob, blob_bytes: signed(bytes), tar_bytes: signed(packed.tar_bytes) })
+    let row = Layer {
+        digest: packed.digest.clone(),
+        blob: (*blob).clone(),
+        blob_bytes: signed(bytes),
+        tar_bytes: signed(packed.tar_bytes),
+    };
+    Ok(Fresh { row, _pins: [layer, blob] })
 }
 
 /// Records layers in a write.
-pub(crate) async fn record(write: &mut Write, layers: &[&Layer]) -> Result<(), store::Error> {
+pub(crate) async fn record(write: &mut Write, layers: &[&Fresh]) -> Result<(), store::Error> {
     for layer in layers {
-        store::layers::create(write, layer).await?;
+        store::layers::create(write, &layer.row).await?;
     }
     Ok(())
 }

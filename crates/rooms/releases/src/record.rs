@@ -63,6 +63,7 @@ impl Releases {
             ReleaseStatus::Pending => self.wakers.jobs.wake(),
             _ => self.wakers.dynos.wake(),
         }
+        self.wakers.retention.wake();
         self.wakers.changes.tell();
         Ok(())
     }

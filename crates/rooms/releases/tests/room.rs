@@ -229,7 +229,7 @@ async fn config_vars_keep_their_limits() {
     let error = case.set(&[("B", Some("1"))]).await.unwrap_err();
     assert_eq!(error.to_string(), "Config vars cannot exceed 64 KB in total (these have 65538 bytes).");
     assert!(matches!(case.set(&[("BIG", None), ("NUL", Some("a\0b"))]).await, Err(Error::Invalid(_))));
-    assert_eq!(case.newest().await.version.number(), 3);
+    assert_eq!(case.newest().await.version.number(), 4);
 }
 
 #[tokio::test]
@@ -371,4 +371,23 @@ async fn an_app_deleted_in_its_release_phase_leaves_no_job_and_no_instance() {
     assert_eq!(case.engine.count(), 0);
     let gone = case.set(&[("FOO", Some("1"))]).await.unwrap_err();
     assert!(matches!(gone, Error::Gone));
+}
+
+#[tokio::test]
+async fn nothing_goes_back_to_an_expired_release() {
+    let case = Case::new().await;
+    let first = case.deploy(&[("web", "one")]).await;
+    case.deploy(&[("web", "two")]).await;
+    let mut write = case.store.write().await.unwrap();
+    store::slugs::delete(&mut write, first.slug_id.unwrap()).await.unwrap();
+    store::releases::expire(&mut write, first.slug_id.unwrap()).await.unwrap();
+    write.commit().await.unwrap();
+    let expired = store::releases::get(&case.store, first.id).await.unwrap().unwrap();
+    assert_eq!(expired.status, ReleaseStatus::Expired);
+    // Both: one who reads now, and one who read before.
+    for to in [&expired, &first] {
+        let refused = case.releases.rollback(&case.app, to, case.account).await.unwrap_err();
+        assert!(refused.to_string().contains("that release is expired"), "{refused}");
+    }
+    assert_eq!(case.newest().await.version.number(), 4);
 }

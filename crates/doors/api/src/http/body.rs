@@ -9,9 +9,6 @@ use crate::http::error::Error;
 
 /// The longest body in bytes; config vars, the largest thing sent, are 64 KiB at most.
 const LIMIT: usize = 1024 * 1024;
-/// How much of a longer body is read and dropped: a connection closed while the client still sends loses the answer
-/// that says why.
-const DRAIN: usize = 256 * 1024 * 1024;
 
 /// A body as a type; an empty one is `{}`, since clients leave it out where every field is optional.
 #[derive(Debug)]
@@ -27,21 +24,18 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// What is beyond the limit is left unread; [`crate::http::to_the_end`] hears it.
 async fn read(mut body: Stream) -> Result<Vec<u8>, Error> {
-    let (mut bytes, mut beyond) = (Vec::new(), 0);
+    let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Error::bad_request("The request ended before its body did.".to_owned()))?;
         let Ok(data) = frame.into_data() else { continue };
-        if beyond == 0 && bytes.len() + data.len() <= LIMIT {
-            bytes.extend_from_slice(&data);
-        } else {
-            beyond += data.len();
+        if bytes.len() + data.len() > LIMIT {
+            return Err(Error::too_large(LIMIT as u64));
         }
-        if beyond > DRAIN {
-            break;
-        }
+        bytes.extend_from_slice(&data);
     }
-    if beyond > 0 { Err(Error::too_large(LIMIT as u64)) } else { Ok(bytes) }
+    Ok(bytes)
 }
 
 fn refused(error: &serde_json::Error) -> Error {

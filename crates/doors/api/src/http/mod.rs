@@ -20,3 +20,4 @@ pub(crate) mod request_id;
 pub(crate) mod scope;
 pub(crate) mod second_factor;
 pub(crate) mod state;
+pub(crate) mod to_the_end;

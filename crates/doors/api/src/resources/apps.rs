@@ -155,6 +155,7 @@ pub(crate) async fn delete(
     write.commit().await?;
     state.wakers.dynos.wake();
     state.wakers.routes.wake();
+    state.wakers.retention.wake();
     state.wakers.changes.tell();
     state.builds.forget(app.id);
     state.logs.forget(app.id).await;

@@ -7,13 +7,14 @@ use access::{Act, OnApp};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use blobs::Pin;
 use http::StatusCode;
 use schema::{BuildBuildpack, Id, SourceBlob};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::accounts::Emails;
 use store::builds::Build;
-use vocabulary::{BuildId, Digest};
+use vocabulary::BuildId;
 
 use crate::http::base::Base;
 use crate::http::body::Body;
@@ -59,7 +60,7 @@ pub(crate) async fn create(
     let asked = &body.source_blob;
     let source = uploaded(&state, asked)?;
     let new = builds::New {
-        source,
+        source: (*source).clone(),
         // What is uploaded to a source has, as at Heroku, no folder around it.
         strip_top_folder: false,
         source_version: asked.version.as_deref(),
@@ -102,19 +103,20 @@ pub(crate) async fn purge_cache(own: Permitted<Deploy>, State(state): State<Shar
     let mut write = state.store.write().await?;
     store::layers::purge_build_cache(&mut write, own.app.id).await?;
     write.commit().await?;
+    state.wakers.retention.wake();
     Ok(Json(json!({})))
 }
 
 /// The platform fetches nothing from addresses users name; what is to be built is uploaded to `POST /sources` first.
-fn uploaded(state: &ApiState, asked: &AskedSource) -> Result<Digest> {
+fn uploaded(state: &ApiState, asked: &AskedSource) -> Result<Pin> {
     let message = "source_blob.url is no source that was uploaded here within the last hour: \
                    POST /sources gives an address to PUT the archive to. Other addresses are not fetched yet.";
-    let digest = sources::uploaded(state, &asked.url).ok_or_else(|| Error::invalid(message))?;
+    let source = sources::uploaded(state, &asked.url).ok_or_else(|| Error::invalid(message))?;
     let sum = asked.checksum.as_deref().map(|sum| sum.rsplit(':').next().unwrap_or(sum).to_lowercase());
-    if sum.is_some_and(|sum| sum != digest.as_str()) {
+    if sum.is_some_and(|sum| sum != source.as_str()) {
         return Err(Error::invalid("The source does not have the checksum source_blob.checksum says."));
     }
-    Ok(digest)
+    Ok(source)
 }
 
 fn asked_buildpacks(asked: Vec<AskedBuildpack>) -> Result<Vec<String>> {

@@ -20,6 +20,7 @@ pub(crate) async fn info(
     let id: SlugId = identity.parse().map_err(|_| Error::not_found("slug"))?;
     let slug = store::slugs::get(&state.store, id).await?.filter(|slug| slug.app_id == own.app.id);
     let slug = slug.ok_or_else(|| Error::not_found("slug"))?;
+    let deleted_at = store::slugs::deleted_at(&state.store, slug.id).await?;
     Ok(Json(schema::Slug {
         id: slug.id.uuid(),
         // A slug is layers here, not one archive; there is nothing to fetch.
@@ -28,7 +29,7 @@ pub(crate) async fn info(
         checksum: None,
         commit: slug.commit,
         commit_description: slug.commit_description,
-        deleted_at: None,
+        deleted_at: deleted_at.map(Into::into),
         process_types: serde_json::to_value(&slug.process_types).map_err(|error| Error::internal(&error))?,
         size: Some(slug.size),
         stack: catalogue::stack(slug.stack),

@@ -126,7 +126,7 @@ fn shape(member: &Member, account: &Account) -> TeamMember {
         role: member.role.as_str(),
         federated: false,
         identity_provider: None,
-        two_factor_authentication: false,
+        two_factor_authentication: account.second_factor,
         user: Person { id: account.id.uuid(), email: account.email.clone(), name: account.name.clone() },
         created_at: member.created_at.into(),
         updated_at: member.updated_at.into(),

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use blobs::Draft;
+use blobs::{Draft, Pin};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use vocabulary::{AccountId, Digest};
-use work::{Full, Places};
+use work::{Full, Places, Tasks};
 
 use crate::http::base::Base;
 use crate::http::error::{Error, Result};
@@ -50,32 +50,40 @@ enum Place {
 }
 
 /// Which blob each upload became. It is kept in memory, for an hour: after a restart of control a source that was not
-/// built yet is uploaded again.
+/// built yet is uploaded again. The pin keeps the blob; a build that has begun keeps it by its row.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    uploads: Mutex<HashMap<Uuid, (Digest, Instant)>>,
+    uploads: Arc<Mutex<HashMap<Uuid, (Pin, Instant)>>>,
     places: Places<AccountId>,
+    /// One for each upload: lets go of it after its hour.
+    tasks: Tasks,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { uploads: Mutex::default(), places: Places::new(AT_ONCE.0, AT_ONCE.1) }
+        Self { uploads: Arc::default(), places: Places::new(AT_ONCE.0, AT_ONCE.1), tasks: Tasks::default() }
     }
 }
 
 impl Sources {
-    fn insert(&self, id: Uuid, digest: Digest) {
+    fn insert(&self, id: Uuid, blob: Pin) {
+        let at = Instant::now();
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
-        uploads.retain(|_, (_, at)| at.elapsed() < GOOD_FOR);
         if uploads.len() >= MOST_UPLOADS {
             let oldest = uploads.iter().min_by_key(|(_, (_, at))| *at).map(|(id, _)| *id);
             oldest.and_then(|id| uploads.remove(&id));
         }
-        uploads.insert(id, (digest, Instant::now()));
+        uploads.insert(id, (blob, at));
+        let uploads = Arc::clone(&self.uploads);
+        self.tasks.spawn(async move {
+            tokio::time::sleep(GOOD_FOR).await;
+            // A later upload to the same address has an hour of its own.
+            uploads.lock().unwrap_or_else(PoisonError::into_inner).retain(|one, (_, then)| *one != id || *then != at);
+        });
     }
 
-    fn get(&self, id: Uuid) -> Option<Digest> {
-        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(digest, _)| digest.clone())
+    fn get(&self, id: Uuid) -> Option<Pin> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(blob, _)| blob.clone())
     }
 }
 
@@ -94,10 +102,11 @@ pub(crate) fn no_url(base: &Base) -> String {
     base.url(PATH)
 }
 
-/// The blob behind an address of ours; nothing for any other address, or before the upload.
-pub(crate) fn uploaded(state: &ApiState, url: &str) -> Option<Digest> {
+/// The blob behind an address of ours, to be held until a build of it is recorded; nothing for any other address, or
+/// before the upload.
+pub(crate) fn uploaded(state: &ApiState, url: &str) -> Option<Pin> {
     let (_, token) = url.split_once(PATH)?;
-    digest(state, &ticket::admit(&state.store, CONTEXT, token).ok()?)
+    blob(state, &ticket::admit(&state.store, CONTEXT, token).ok()?)
 }
 
 fn url(state: &ApiState, base: &Base, place: &Place) -> Result<String> {
@@ -105,10 +114,10 @@ fn url(state: &ApiState, base: &Base, place: &Place) -> Result<String> {
     Ok(base.url(&format!("{PATH}{token}")))
 }
 
-fn digest(state: &ApiState, place: &Place) -> Option<Digest> {
+fn blob(state: &ApiState, place: &Place) -> Option<Pin> {
     match place {
         Place::Upload(id, _) => state.sources.get(*id),
-        Place::Blob(digest) => Some(digest.clone()),
+        Place::Blob(digest) => Some(state.blobs.pin(digest)),
     }
 }
 
@@ -116,8 +125,8 @@ fn digest(state: &ApiState, place: &Place) -> Option<Digest> {
 pub(crate) async fn put(State(state): State<Shared>, Path(token): Path<String>, body: Body) -> Result<StatusCode> {
     let Place::Upload(id, account) = ticket::admit(&state.store, CONTEXT, &token)? else { return Err(ticket::gone()) };
     let _place = state.sources.places.take(&account).map_err(full)?;
-    let digest = receive(body, state.blobs.draft()?).await?;
-    state.sources.insert(id, digest);
+    let blob = receive(body, state.blobs.draft()?).await?;
+    state.sources.insert(id, blob);
     Ok(StatusCode::OK)
 }
 
@@ -131,8 +140,8 @@ fn full(full: Full) -> Error {
 /// `GET /streams/sources/{token}`
 pub(crate) async fn get(State(state): State<Shared>, Path(token): Path<String>) -> Result<Response> {
     let place: Place = ticket::admit(&state.store, CONTEXT, &token)?;
-    let digest = digest(&state, &place).ok_or_else(ticket::gone)?;
-    let file = tokio::fs::File::from_std(state.blobs.get(&digest).map_err(|_| ticket::gone())?);
+    let blob = blob(&state, &place).ok_or_else(ticket::gone)?;
+    let file = tokio::fs::File::from_std(state.blobs.get(&blob).map_err(|_| ticket::gone())?);
     let body = Body::from_stream(stream::unfold(file, next));
     Ok(([(CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }
@@ -152,7 +161,7 @@ enum Piece {
 }
 
 /// Writes a body to the disk while it arrives. One that breaks off leaves nothing.
-async fn receive(body: Body, draft: Draft) -> Result<Digest> {
+async fn receive(body: Body, draft: Draft) -> Result<Pin> {
     let (pieces, arriving) = mpsc::channel(IN_FLIGHT);
     let written = tokio::task::spawn_blocking(move || write(draft, arriving));
     let sent = send(body, pieces).await;
@@ -181,7 +190,7 @@ async fn send(body: Body, pieces: mpsc::Sender<Piece>) -> Result<()> {
     Ok(())
 }
 
-fn write(mut draft: Draft, mut pieces: mpsc::Receiver<Piece>) -> io::Result<Digest> {
+fn write(mut draft: Draft, mut pieces: mpsc::Receiver<Piece>) -> io::Result<Pin> {
     while let Some(piece) = pieces.blocking_recv() {
         match piece {
             Piece::Bytes(bytes) => draft.write(&bytes)?,

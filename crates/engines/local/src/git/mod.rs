@@ -9,6 +9,11 @@
 //! git/APP-ID.git/        owned by the git user
 //! git/gone-APP-ID-N/     being deleted
 //! ```
+//!
+//! A repository is deleted with its app; should that have failed, `rooms/retention` finds it without one. What grows
+//! in it is bounded by `tidy`, which the same room asks for.
+
+mod tidy;
 
 use std::fs;
 use std::io;

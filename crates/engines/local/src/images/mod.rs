@@ -9,6 +9,15 @@
 //! stacks/NAME/{run.sqfs,build-delta.sqfs}         see `stack`
 //! mounts/DIGEST, mounts/stack-NAME-FORM-INODE     where they are mounted
 //! ```
+//!
+//! **Collection.** Images are this host's copies of blobs: any of them can go, and [`Images::import`] brings it back.
+//! Which are worth their place only control knows: it asks what is there ([`Images::layers`]), decides, and names what
+//! it does not need ([`Images::discard`]). An image of an instance stays, whatever is named, from the moment the
+//! instance's id is claimed until it is removed; mounting and discarding exclude each other. So an instance is either
+//! counted as a user of its layers, or finds one missing and is refused before it runs; who asked for it imports the
+//! layer and asks again. What was made or imported after control looked is not named, and stays. With the mount its
+//! loop device is freed (the device detaches itself). A mount of a layer that is kept goes after an hour without a
+//! user, so that their number is bounded by what runs, not by what is kept.
 
 mod layer;
 mod mounts;
@@ -24,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use engine::{Packed, Refusal, Variant};
+use engine::{Discarded, PAGE, Packed, Refusal, Variant};
 use vocabulary::Digest;
 
 use mounts::Mounts;
@@ -121,7 +130,7 @@ impl Images {
         }
         remove_half_made(&config.folder).map_err(|source| Error::Write { path: config.folder.clone(), source })?;
         let images = Self { config: Arc::new(config.clone()), mounts: Arc::new(Mounts::open(&config.mounts)?) };
-        images.mounts.retain(|name| images.still_has(name));
+        images.mounts.lock().retain(|name| images.still_has(name));
         Ok(images)
     }
 
@@ -136,8 +145,11 @@ impl Images {
 
     /// The mounted folder of a layer; its paths begin with the layer's prefix.
     pub fn layer(&self, digest: &Digest) -> Result<PathBuf, Error> {
-        let image = self.image(digest);
-        if image.exists() { self.mounts.mount(digest.as_str(), &image) } else { Err(Error::NoLayer(digest.clone())) }
+        let no_layer = || Error::NoLayer(digest.clone());
+        match self.mounts.mount(digest.as_str(), &self.image(digest)) {
+            Err(Error::Mount { source, .. }) if source.kind() == io::ErrorKind::NotFound => Err(no_layer()),
+            mounted => mounted,
+        }
     }
 
     /// Makes a layer of the tree in `tar`, mounted under `prefix`; writes its durable form to `blob`.
@@ -188,19 +200,62 @@ impl Images {
         names
     }
 
-    /// Deletes the layers `keep` does not hold and lets go of their mounts. A layer that a dyno stands on stays
-    /// readable for it; [`Images::import`] brings any of them back.
-    pub fn collect(&self, keep: &HashSet<Digest>) -> Result<(), Error> {
+    /// The layers that have an image here: in order, those behind `after`, at most [`PAGE`].
+    pub fn layers(&self, after: Option<&Digest>) -> Result<Vec<Digest>, Error> {
         let failed = |source| Error::Write { path: self.config.folder.clone(), source };
+        let mut layers = Vec::new();
         for entry in fs::read_dir(&self.config.folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            if Digest::from_str(stem).is_ok_and(|digest| !keep.contains(&digest)) {
-                fs::remove_file(&path).map_err(failed)?;
+            layers.extend(Digest::from_str(stem).ok().filter(|digest| after.is_none_or(|after| digest > after)));
+        }
+        layers.sort();
+        layers.truncate(PAGE);
+        Ok(layers)
+    }
+
+    /// Deletes the images of `layers` with their mounts, but those in use, and lets go of mounts without a user for an
+    /// hour. `in_use` is asked while nothing can be mounted.
+    pub async fn discard(
+        &self,
+        layers: Vec<Digest>,
+        in_use: impl FnOnce() -> HashSet<Digest> + Send + 'static,
+    ) -> Result<Discarded, Refusal> {
+        let images = self.clone();
+        blocking(move || Ok(images.discard_blocking(&layers, in_use)?)).await
+    }
+
+    fn discard_blocking(
+        &self,
+        layers: &[Digest],
+        in_use: impl FnOnce() -> HashSet<Digest>,
+    ) -> Result<Discarded, Error> {
+        let mut mounts = self.mounts.lock();
+        let in_use = in_use();
+        let mut discarded = Discarded::default();
+        for digest in layers {
+            if in_use.contains(digest) {
+                discarded.in_use += 1;
+            } else if let Some(bytes) = self.delete(digest)? {
+                mounts.unmount(digest.as_str());
+                discarded.images += 1;
+                discarded.bytes += bytes;
             }
         }
-        self.mounts.retain(|name| self.still_has(name));
-        Ok(())
+        // A stack's mount stays: it is in use as soon as anything runs.
+        mounts.unmount_idle(|name| Digest::from_str(name).is_ok_and(|digest| !in_use.contains(&digest)));
+        Ok(discarded)
+    }
+
+    /// Deletes an image and answers its bytes, if it was there.
+    fn delete(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let path = self.image(digest);
+        let deleted = fs::metadata(&path).and_then(|about| fs::remove_file(&path).map(|()| about.len()));
+        match deleted {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Write { path, source }),
+        }
     }
 
     fn publish(&self, written: &layer::Written) -> Result<(), Error> {

@@ -26,6 +26,13 @@ pub(crate) struct Disks {
 impl Disks {
     pub(crate) fn open(folder: PathBuf, mkfs: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            // Half a template, of an engine that was killed while it made it.
+            if path.extension().is_some_and(|extension| extension == "new") {
+                fs::remove_file(path)?;
+            }
+        }
         Ok(Self { folder, mkfs })
     }
 

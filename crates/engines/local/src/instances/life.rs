@@ -37,6 +37,9 @@ impl Instances {
         loop {
             match link.receive().await {
                 Ok(Some((FromShim::Exited(exit), _))) => return from_shim(exit),
+                Ok(Some((FromShim::Unattached { came }, _))) => {
+                    self.say(Event::Unattached { id: instance.id(), came });
+                }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return self.lost(instance),
             }
@@ -88,14 +91,24 @@ impl Instances {
 
     /// Gives back what an ended instance held. Its files go later: deleting them takes longer than anyone should wait.
     pub(super) async fn release(&self, record: &Record) {
+        self.give_back(record).await;
+        let (this, id) = (self.clone(), record.spec.id);
+        tokio::spawn(async move { this.delete(id).await });
+    }
+
+    /// Undoes a start that failed, to the last file: the same id may be started again as soon as this has been told.
+    pub(super) async fn undo(&self, record: &Record) {
+        self.give_back(record).await;
+        self.delete(record.spec.id).await;
+    }
+
+    async fn give_back(&self, record: &Record) {
         let id = record.spec.id;
         let data = self.data_folder(id);
         if let Err(error) = std::fs::remove_file(data.join(record::FILE)) {
             tracing::debug!(dyno.id = %id, %error, "an instance had no record");
         }
         self.shared.network.detach(record.address).await;
-        let this = self.clone();
-        tokio::spawn(async move { this.delete(id).await });
     }
 
     /// Deletes what is left of an instance: its cgroup and its folders.

@@ -14,6 +14,7 @@
 //! that an engine that dies in between leaves something the next one cleans up, never half an instance.
 
 mod adopt;
+mod attach;
 mod cgroups;
 mod disk;
 mod life;
@@ -23,7 +24,7 @@ mod programs;
 mod record;
 mod start;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -35,7 +36,7 @@ use std::time::Duration;
 use engine::{Event, Exit, InstanceSpec, InstanceState, InstanceStatus, Refusal, Started};
 use shim::{RING, ToShim};
 use tokio::sync::{broadcast, watch};
-use vocabulary::DynoId;
+use vocabulary::{Digest, DynoId};
 
 use crate::images::Images;
 use crate::network::Network;
@@ -220,6 +221,13 @@ impl Instances {
             Some(InstanceStatus { spec: instance.record.spec.clone(), address: instance.record.address, state })
         };
         self.known().values().filter_map(status).collect()
+    }
+
+    /// The layers of every instance, from the claim of its id until it is removed.
+    #[must_use]
+    pub fn layers_in_use(&self) -> HashSet<Digest> {
+        let known = self.known();
+        known.values().flat_map(|instance| &instance.record.spec.image.layers).cloned().collect()
     }
 
     /// The ring an instance's output goes to, for reading.

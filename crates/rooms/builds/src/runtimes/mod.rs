@@ -18,13 +18,15 @@ use blobs::Blobs;
 use engine::Engine;
 use inside_contract::{Runtime, RuntimeWish};
 use store::Store;
-use vocabulary::Digest;
+use vocabulary::{Digest, Timestamp};
 
 use crate::compile::Trouble;
 use crate::{Config, layers, pipes};
 
 /// The most bytes of files a runtime holds (Node with its headers has 120 MB).
 const LIMIT: u64 = 1024 * 1024 * 1024;
+/// How old the last word that a runtime is in use may be before it is said again: a day.
+const USED_EVERY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Why a runtime cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -167,11 +169,27 @@ impl Runtimes {
             Arc::clone(under_way.entry(runtime.clone()).or_default())
         };
         let _guard = lock.lock().await;
-        if let Some(layer) = store::layers::runtime(&self.store, &runtime.name, &runtime.version).await? {
+        if let Some(layer) = self.known(runtime).await? {
             return Ok(layer);
         }
         tracing::info!(runtime.name, runtime.version, "making a runtime's layer");
         self.make(runtime).await
+    }
+
+    /// The layer of an exact runtime that was made before. Says that it is in use, so that it is not collected before
+    /// a slug refers to it; a word a day is enough, as a build takes minutes and the collection waits for weeks.
+    pub(crate) async fn known(&self, runtime: &Runtime) -> Result<Option<Digest>, store::Error> {
+        let (name, version) = (runtime.name.as_str(), runtime.version.as_str());
+        let Some((layer, used_at)) = store::layers::runtime(&self.store, name, version).await? else {
+            return Ok(None);
+        };
+        if Timestamp::now().micros() - used_at.micros() < USED_EVERY_MICROS {
+            return Ok(Some(layer));
+        }
+        let mut write = self.store.write().await?;
+        let layer = store::layers::use_runtime(&mut write, name, version).await?;
+        write.commit().await?;
+        Ok(layer)
     }
 
     async fn make(&self, runtime: &Runtime) -> Result<Digest, Trouble> {
@@ -185,12 +203,12 @@ impl Runtimes {
         let (packed, written) = tokio::join!(self.engine.pack(&prefix, LIMIT, tar, blob), writing);
         let packed = packed?;
         written.map_err(std::io::Error::other).map_err(failed)?.map_err(failed)?;
-        let layer = layers::finish(&packed, draft).await?;
+        let layer = layers::finish(&self.blobs, &packed, draft).await?;
         let mut write = self.store.write().await?;
         layers::record(&mut write, &[&layer]).await?;
-        store::layers::set_runtime(&mut write, &runtime.name, &runtime.version, &layer.digest).await?;
+        store::layers::set_runtime(&mut write, &runtime.name, &runtime.version, &layer.row.digest).await?;
         write.commit().await?;
-        Ok(layer.digest)
+        Ok(layer.row.digest.clone())
     }
 
     /// The verified bytes a runtime is made of.

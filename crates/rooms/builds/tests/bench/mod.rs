@@ -71,7 +71,8 @@ impl Bench {
     pub(crate) fn source(&self) -> Digest {
         let mut draft = self.blobs.draft().unwrap();
         draft.write(b"source").unwrap();
-        draft.finish().unwrap().0
+        // Nothing sweeps here, so that the pin is not needed.
+        (*draft.finish().unwrap().0).clone()
     }
 
     pub(crate) async fn start(&self) -> Build {
@@ -111,6 +112,7 @@ impl Bench {
                         state,
                         address: None,
                         restart_asked: false,
+                        one_off: None,
                         created_at: Timestamp::now(),
                         updated_at: Timestamp::now(),
                     };
