@@ -335,6 +335,23 @@ async fn a_password_is_changed_by_who_knows_it_and_other_browsers_are_signed_out
 }
 
 #[tokio::test]
+async fn nobody_learns_whether_an_email_has_an_account() {
+    let api = Api::start().await;
+    let mut pages = vec![];
+    for email in [api.owner.email, "nobody@example.com"] {
+        let mut browser = Browser::new(&api);
+        browser.open("/login").await;
+        browser.send("/login", &[("email", email), ("password", "wrong")]).await;
+        let form = hidden_fields(&browser.page).remove(0).1;
+        pages.push((browser.status, browser.page.replace(email, "EMAIL").replace(&form, "FORM")));
+        let asked = request(Method::POST, "/oauth/authorizations", None).header("authorization", basic(email, "wrong"));
+        let answer = api.send(asked, Value::Null).await;
+        assert_eq!((answer.status, answer.message()), (StatusCode::UNAUTHORIZED, "Invalid credentials provided."));
+    }
+    assert_eq!(pages[0], pages[1]);
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_session() {
     let api = Api::start().await;
     let mut browser = Browser::new(&api);
