@@ -264,6 +264,8 @@ CREATE TABLE dynos (
     state TEXT NOT NULL,
     address TEXT,                        -- IP:PORT once a web dyno listens
     restart_asked INTEGER NOT NULL DEFAULT 0,
+    one_off TEXT,                        -- JSON of store::dynos::OneOff; null for a dyno of the formation
+    env TEXT,                            -- sealed JSON map: what a one-off dyno finds beside its config vars
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 );

@@ -164,6 +164,20 @@ impl Repository<'_> {
         Ok(output)
     }
 
+    /// Starts a shell's line at a terminal, in it and with the administrator's key.
+    pub fn at_terminal(&self, line: &str) -> Result<Terminal<'_>, Failure> {
+        let mut script = self.client.command("script");
+        script.current_dir(&self.folder).env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
+        Terminal::start(self.client.platform, script, line)
+    }
+
+    /// The official command in it, to be started by whoever asks.
+    pub fn command(&self) -> Command {
+        let mut command = self.client.command(self.client.platform.cli());
+        command.current_dir(&self.folder);
+        command
+    }
+
     /// Commits all changes.
     pub fn commit(&self, message: &str) -> Result<(), Failure> {
         self.git(&["add", "--all"])?.good()?;

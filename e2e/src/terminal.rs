@@ -27,10 +27,11 @@ pub struct Terminal<'a> {
 }
 
 impl<'a> Terminal<'a> {
-    /// Starts `words`, which hold nothing a shell would act on, in the environment of `script`, a command that runs
-    /// the program of that name.
+    /// Starts `words`, as a shell reads them, in the environment of `script`, a command that runs
+    /// the program of that name. The terminal has 101 columns and 37 rows.
     pub(crate) fn start(platform: &'a Platform, mut script: Command, words: &str) -> Result<Self, Failure> {
-        script.args(["--quiet", "--return", "--command", words, "/dev/null"]);
+        let line = format!("stty cols 101 rows 37; {words}");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let keyboard = child.stdin.take().ok_or("no keyboard")?;
         let mut output = child.stdout.take().ok_or("no screen")?;
@@ -68,7 +69,12 @@ impl<'a> Terminal<'a> {
     pub fn enter(&mut self, text: &str) -> Result<(), Failure> {
         // A prompt that is shown listens a moment later.
         thread::sleep(Duration::from_millis(300));
-        self.keyboard.write_all(format!("{text}\r").as_bytes())?;
+        self.press(&format!("{text}\r"))
+    }
+
+    /// Presses keys, nothing else.
+    pub fn press(&mut self, keys: &str) -> Result<(), Failure> {
+        self.keyboard.write_all(keys.as_bytes())?;
         Ok(self.keyboard.flush()?)
     }
 

@@ -8,11 +8,12 @@ mod product {
     pub mod everyday;
     pub mod isolation;
     pub mod retention;
+    pub mod run;
     pub mod sharing;
     pub mod traffic;
 }
 
-use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, sharing, traffic};
+use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, run, sharing, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -50,6 +51,12 @@ fn main() -> std::process::ExitCode {
         deploys::an_app_that_never_listens_leaves_the_old_release,
         deploys::another_branch_is_not_built,
         deploys::a_clone_has_what_was_pushed,
+        run::a_command_runs_in_a_terminal,
+        run::a_command_tells_how_it_ended,
+        run::pipes_carry_everything,
+        run::a_detached_dyno_is_seen_and_stopped,
+        run::a_session_outlives_control,
+        run::a_program_runs_inside_a_dyno,
         everyday::custom_domains_lead_to_the_app,
         everyday::what_there_is_is_listed,
         traffic::nothing_is_lost_while_the_app_changes,

@@ -8,7 +8,7 @@
 //! DATA/blobs/ outputs/ logs/ pushes/  owned by control
 //! DATA/bin/         copies of our programs, for users that cannot pass to where they lie
 //! DATA/git/ hooks/ images/ stacks/ dynos/ disks/ programs/   owned by engine
-//! /run/slipway-ID/  engine.sock, control.sock, routes.sock; settings.json, router.json, supervisor.pid, lock, slot
+//! /run/slipway-ID/  engine.sock, control.sock, routes.sock, rendezvous.sock; settings.json, router.json, supervisor.pid, lock, slot
 //!                   i/ (the engine's), mounts/ (layers), router/table.json (the router's copy of the routes)
 //! ```
 

@@ -1,4 +1,5 @@
-//! The table of routes: what `control` publishes, what each router serves from, and the copy a router keeps on disk.
+//! The table of routes: what `control` publishes, what each router serves from, and the copy a router keeps on disk;
+//! and what the two say to each other about a client that comes to a [`rendezvous`].
 //!
 //! Knows the table's types, the messages between publisher and router, and the file. Knows neither how a table comes
 //! about (`rooms/routes`) nor how a request is served from it (`doors/router`).
@@ -14,6 +15,7 @@
 mod departures;
 mod file;
 mod message;
+pub mod rendezvous;
 mod table;
 
 pub use departures::{Departure, Departures, Routed};

@@ -1,11 +1,14 @@
 //! Dynos: each row is one run of one dyno.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use vocabulary::{AppId, DynoEvent, DynoId, DynoName, DynoSize, DynoState, ReleaseId, Timestamp};
 
+use crate::apps::ConfigVars;
 use crate::row::{parsed, parsed_option, time};
 use crate::{Error, Store, Write};
 
@@ -28,12 +31,44 @@ pub struct Dyno {
     pub state: DynoState,
     /// Where it listens, if it is a web dyno that does.
     pub address: Option<SocketAddrV4>,
-    /// Whether a user asked for its restart.
+    /// Whether a user asked for its restart, or for the end of a one-off dyno.
     pub restart_asked: bool,
+    /// What a one-off dyno has beyond; nothing for a dyno of the formation.
+    pub one_off: Option<OneOff>,
     /// When it was started.
     pub created_at: Timestamp,
     /// When its state last changed.
     pub updated_at: Timestamp,
+}
+
+/// A dyno that was asked for once, and never starts again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneOff {
+    /// How its streams lead to the one who attaches; if they do not, they lead to the log.
+    pub attached: Option<Attached>,
+    /// Whether it prints its exit status at the end (`heroku run --exit-code`).
+    pub tells_status: bool,
+    /// How long it may run.
+    pub time_to_live: Duration,
+}
+
+/// The streams of an attached one-off dyno.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// Columns and rows of its terminal; without one it has plain pipes.
+    pub terminal: Option<(u16, u16)>,
+}
+
+impl Dyno {
+    /// Whether requests reach it: it is a web dyno of the formation.
+    #[must_use]
+    pub fn serves_requests(&self) -> bool {
+        self.one_off.is_none() && self.name.process_type().is_web()
+    }
+}
+
+fn env_context(id: DynoId) -> String {
+    format!("dynos.env/{id}")
 }
 
 fn dyno(row: &SqliteRow) -> Result<Dyno, Error> {
@@ -47,16 +82,41 @@ fn dyno(row: &SqliteRow) -> Result<Dyno, Error> {
         state: parsed(row, "state")?,
         address: parsed_option(row, "address")?,
         restart_asked: row.try_get("restart_asked")?,
+        one_off: one_off(row)?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
     })
 }
 
+fn one_off(row: &SqliteRow) -> Result<Option<OneOff>, Error> {
+    let text: Option<String> = row.try_get("one_off")?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|_| Error::Corrupt("one-off dyno"))
+}
+
+/// Records a one-off dyno with what it finds in its environment beside the config vars.
+pub async fn create_one_off(write: &mut Write, dyno: &Dyno, env: &ConfigVars) -> Result<(), Error> {
+    create(write, dyno).await?;
+    let sealed = write.key.seal(&env_context(dyno.id), env)?;
+    let statement = sqlx::query("UPDATE dynos SET env = $2 WHERE id = $1").bind(dyno.id.to_string()).bind(sealed);
+    statement.execute(&mut *write.transaction).await?;
+    Ok(())
+}
+
+/// What a one-off dyno finds in its environment beside the config vars.
+pub async fn env(store: &Store, id: DynoId) -> Result<ConfigVars, Error> {
+    let row = sqlx::query("SELECT env FROM dynos WHERE id = $1").bind(id.to_string());
+    let sealed: Option<String> = match row.fetch_optional(&store.readers).await? {
+        Some(row) => row.try_get("env")?,
+        None => None,
+    };
+    sealed.map_or(Ok(ConfigVars::new()), |sealed| store.key.open(&env_context(id), &sealed))
+}
+
 /// Records a dyno as it is given.
 pub async fn create(write: &mut Write, dyno: &Dyno) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO dynos (id, app_id, process_type, number, release_id, size, command, state, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+        "INSERT INTO dynos (id, app_id, process_type, number, release_id, size, command, state, one_off, created_at, \
+         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
     )
     .bind(dyno.id.to_string())
     .bind(dyno.app_id.to_string())
@@ -66,6 +126,7 @@ pub async fn create(write: &mut Write, dyno: &Dyno) -> Result<(), Error> {
     .bind(dyno.size.name())
     .bind(&dyno.command)
     .bind(dyno.state.as_str())
+    .bind(dyno.one_off.as_ref().map(serde_json::to_string).transpose().map_err(|_| Error::Corrupt("one-off dyno"))?)
     .bind(dyno.created_at.micros())
     .execute(&mut *write.transaction)
     .await?;

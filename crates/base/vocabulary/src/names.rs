@@ -124,6 +124,12 @@ impl ProcessType {
         Self("release".to_owned())
     }
 
+    /// What one-off dynos are called unless somebody says otherwise.
+    #[must_use]
+    pub fn run() -> Self {
+        Self("run".to_owned())
+    }
+
     /// Whether dynos of this type receive requests and a `PORT`.
     #[must_use]
     pub fn is_web(&self) -> bool {

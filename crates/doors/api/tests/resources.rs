@@ -200,3 +200,55 @@ async fn custom_domains_are_added_and_removed() {
     assert_eq!((gone.status, &gone.json["hostname"]), (StatusCode::OK, &json!("*.shop.example")));
     assert_eq!(api.get("/apps/sushi/domains/*.shop.example").await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_one_off_dyno_is_made_shown_and_stopped() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let wish =
+        json!({"attach": true, "command": "bash", "env": {"TERM": "xterm", "COLUMNS": 101, "LINES": "37", "X": null}});
+    let early = api.owner(Method::POST, "/apps/sushi/dynos", wish.clone()).await;
+    assert_eq!((early.status, early.id()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"));
+    api.deploy("sushi", "web: node index.js\n").await;
+    let made = api.owner(Method::POST, "/apps/sushi/dynos", wish).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let secret = made.json["attach_url"].as_str().unwrap().strip_prefix("rendezvous://api.example:5080/").unwrap();
+    assert_eq!(secret.len(), 43);
+    let name = made.json["name"].as_str().unwrap();
+    assert_eq!((&made.json["type"], &made.json["state"]), (&json!("run"), &json!("starting")));
+    let shown = api.get(&format!("/apps/sushi/dynos/{name}")).await.json;
+    assert_eq!((&shown["command"], &shown["attach_url"]), (&json!("bash"), &Value::Null));
+    let detached = json!({"command": "web --once", "size": "standard-2x", "type": "task", "time_to_live": 60});
+    let detached = api.owner(Method::POST, "/apps/sushi/dynos", detached).await.json;
+    assert_eq!((&detached["command"], &detached["size"]), (&json!("node index.js --once"), &json!("Standard-2X")));
+    assert!(detached["name"].as_str().unwrap().starts_with("task.") && detached["attach_url"].is_null());
+    let stopped = api.owner(Method::POST, &format!("/apps/sushi/dynos/{name}/actions/stop"), Value::Null).await;
+    assert_eq!(stopped.status, StatusCode::ACCEPTED);
+    let stopped = api.owner(Method::POST, "/apps/sushi/formations/task/actions/stop", Value::Null).await;
+    assert_eq!(stopped.status, StatusCode::ACCEPTED);
+    let inside = api.owner(Method::POST, "/apps/sushi/dynos/web.1", json!({"command": "true"})).await;
+    assert_eq!(inside.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_one_off_dyno_that_makes_no_sense_is_refused() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    api.deploy("sushi", "web: node index.js\n").await;
+    let wrong = [
+        json!({"command": " "}),
+        json!({"command": "a", "env": {"NOT A NAME": "x"}}),
+        json!({"command": "a", "env": {"A": ["x"]}}),
+        json!({"command": "a", "env": {"A": "x\u{0}"}}),
+        json!({"command": "a", "size": "huge"}),
+        json!({"command": "a", "type": "release"}),
+        json!({"command": "a", "type": "no type"}),
+        json!({"command": "a", "time_to_live": 86_401}),
+    ];
+    for body in wrong {
+        let refused = api.owner(Method::POST, "/apps/sushi/dynos", body.clone()).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", refused.text);
+    }
+    let none = api.owner(Method::POST, "/apps/sushi/dynos", json!({})).await;
+    assert!(none.status.is_client_error(), "{}", none.text);
+}

@@ -13,6 +13,8 @@ pub struct Config {
     pub platform_socket: PathBuf,
     /// Control's socket for route tables, to which the router connects: `run/routes.sock`.
     pub routes_socket: PathBuf,
+    /// Control's socket for clients that come with a secret: `run/rendezvous.sock`.
+    pub rendezvous_socket: PathBuf,
     /// Where the last table is kept, in a folder the router may write to: `run/routes.json`.
     pub table_file: PathBuf,
     /// Threads that serve; one per core is right.
@@ -54,6 +56,8 @@ pub struct Timeouts {
     pub control: Duration,
     /// Silence on a platform host: a build's output or `git push` may think for long. Default 15 min.
     pub platform_idle: Duration,
+    /// Silence in a one-off dyno's session. Default 1 h (Dev Center, "One-Off Dynos").
+    pub session_idle: Duration,
     /// How long a connection to a dyno is kept for the next request. Default 90 s.
     pub kept: Duration,
     /// How long requests under way may take after a shutdown was asked for. Default 30 s.
@@ -74,6 +78,7 @@ impl Default for Timeouts {
             boot: Duration::from_secs(75),
             control: Duration::from_secs(3),
             platform_idle: Duration::from_mins(15),
+            session_idle: Duration::from_hours(1),
             kept: Duration::from_secs(90),
             shutdown: Duration::from_secs(30),
         }

@@ -19,6 +19,7 @@ use crate::limits::Refusal;
 use crate::outcome::Event;
 use crate::pages::{self, Page};
 use crate::platform;
+use crate::rendezvous;
 use crate::routes::Owner;
 use crate::scan::Scan;
 use crate::stream::{Client, Shared};
@@ -49,6 +50,8 @@ pub(crate) struct Connection {
     pub(crate) protocol: &'static str,
     /// The name it gave in TLS.
     name: Option<String>,
+    /// Whether a secret may come instead of a request: it speaks TLS and did not say that it speaks HTTP.
+    may_be_rendezvous: bool,
     /// Whether there were too many connections when it came.
     pub(crate) is_surplus: bool,
 }
@@ -81,6 +84,11 @@ impl Next {
 /// Serves a connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) {
     let Some(mut connection) = open(worker, socket, is_surplus).await else { return };
+    if connection.may_be_rendezvous
+        && let Some(secret) = rendezvous::secret(&mut connection).await
+    {
+        return rendezvous::serve(&mut connection, secret).await;
+    }
     let mut idle = connection.worker.timeouts.first_bytes;
     loop {
         let next = match connection.next_head(idle).await {
@@ -107,23 +115,35 @@ async fn open(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) -> Option
         peeked = timeout(worker.timeouts.first_bytes, socket.peek(&mut first)) => peeked.ok()?.ok()?,
         () = worker.closing() => return None,
     };
-    let (stream, name) = match first {
+    let (stream, Named { name, protocol: said }) = match first {
         _ if peeked == 0 => return None,
         [TLS_HANDSHAKE] => handshake(&worker, socket).await?,
         // A method is a token; PostgreSQL and others begin with a control byte and would not understand a refusal.
-        [byte] if byte.is_ascii_graphic() || byte == b'\r' => (Client::Plain(socket), None),
+        [byte] if byte.is_ascii_graphic() || byte == b'\r' => {
+            (Client::Plain(socket), Named { name: None, protocol: true })
+        }
         _ => return None,
     };
     let protocol = if matches!(stream, Client::Tls(_)) { "https" } else { "http" };
     let (stream, buffer) = (Shared::new(stream), BytesMut::new());
-    Some(Connection { worker, stream, buffer, client, port, protocol, name, is_surplus })
+    let may_be_rendezvous = !said;
+    Some(Connection { worker, stream, buffer, client, port, protocol, name, may_be_rendezvous, is_surplus })
 }
 
-async fn handshake(worker: &Worker, socket: TcpStream) -> Option<(Client, Option<String>)> {
+/// What a client said before it said anything.
+struct Named {
+    /// The host.
+    name: Option<String>,
+    /// Whether it named its protocol, which can only be HTTP.
+    protocol: bool,
+}
+
+async fn handshake(worker: &Worker, socket: TcpStream) -> Option<(Client, Named)> {
     let accepted = timeout(worker.timeouts.handshake, TlsAcceptor::from(Arc::clone(&worker.tls)).accept(socket)).await;
     let stream = accepted.ok()?.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()?;
-    let name = stream.get_ref().1.server_name().map(str::to_owned);
-    Some((Client::Tls(Box::new(stream)), name))
+    let session = stream.get_ref().1;
+    let named = Named { name: session.server_name().map(str::to_owned), protocol: session.alpn_protocol().is_some() };
+    Some((Client::Tls(Box::new(stream)), named))
 }
 
 impl Connection {
@@ -196,7 +216,7 @@ impl Connection {
     }
 
     /// Closes the connection so that what was written arrives.
-    async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         let (time, mut bytes) = LINGER;
         let linger = async {
             while self.stream.shutdown().await.is_ok() && bytes > 0 {

@@ -10,6 +10,7 @@
 //!    │ accept        worker       one thread per core; a request never leaves it, so it needs no lock
 //!    │ first byte    connection   0x16 is TLS, a letter is HTTP, all else is closed
 //!    │ handshake     tls          certificate by name from the table in use
+//!    │ first line    rendezvous   a secret is no request: control hands over the streams of a program (session)
 //!    │ head          scan, head   read by us, strictly: what has two readings gets 400 before anybody acts on it
 //!    │ body length   framing      one length or none; `chunked` takes chunks apart
 //!    ▼
@@ -56,8 +57,10 @@ mod outcome;
 mod pages;
 mod pipe;
 mod platform;
+mod rendezvous;
 mod routes;
 mod scan;
+mod session;
 mod stream;
 mod tls;
 mod trace;
@@ -100,6 +103,7 @@ pub fn run(config: Config, shutdown: watch::Receiver<bool>) -> Result<(), Error>
         tls: tls::config(Arc::clone(&current))?,
         current: Arc::clone(&current),
         platform_socket: config.platform_socket,
+        rendezvous_socket: config.rendezvous_socket,
         timeouts: config.timeouts,
         outbox,
         shutdown,

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) current: Arc<Current>,
     /// Control's socket.
     pub(crate) platform_socket: PathBuf,
+    /// Control's socket for clients with a secret.
+    pub(crate) rendezvous_socket: PathBuf,
     /// How long things may take.
     pub(crate) timeouts: Timeouts,
     /// TLS towards clients.
@@ -56,6 +58,8 @@ pub(crate) struct Worker {
     pub(crate) current: Arc<Current>,
     /// Control's socket.
     pub(crate) platform_socket: PathBuf,
+    /// Control's socket for clients with a secret.
+    pub(crate) rendezvous_socket: PathBuf,
     /// How long things may take.
     pub(crate) timeouts: Timeouts,
     /// TLS towards clients.
@@ -75,6 +79,7 @@ impl Worker {
         Self {
             current: plan.current,
             platform_socket: plan.platform_socket,
+            rendezvous_socket: plan.rendezvous_socket,
             timeouts: plan.timeouts,
             tls: plan.tls,
             pool: Pool::default(),

@@ -12,7 +12,7 @@ use wire::Connection;
 
 use crate::{
     Discarded, Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started,
-    ToEngine, VERSION,
+    Terminal, ToEngine, VERSION,
 };
 
 /// How many requests may wait for the engine before callers wait for a place.
@@ -116,6 +116,18 @@ impl Engine {
     /// The ring an instance's output goes to (`loglines::ring`).
     pub async fn output(&self, id: DynoId) -> Result<OwnedFd, Error> {
         self.call(Request::Output { id }, vec![]).await?.1.pop().ok_or(Error::OutOfTurn)
+    }
+
+    /// The other end of an attached instance's standard streams; can be had once.
+    pub async fn attach(&self, id: DynoId) -> Result<OwnedFd, Error> {
+        self.call(Request::Attach { id }, vec![]).await?.1.pop().ok_or(Error::OutOfTurn)
+    }
+
+    /// Runs one more program in a running instance; the other end of its standard streams.
+    pub async fn exec(&self, id: DynoId, terminal: Option<Terminal>, launch: &Launch) -> Result<OwnedFd, Error> {
+        let launch = serde_json::to_vec(launch).map_err(|error| Error::Launch(error.into()))?;
+        let launch = wire::seal(&launch).map_err(Error::Launch)?;
+        self.call(Request::Exec { id, terminal }, vec![launch]).await?.1.pop().ok_or(Error::OutOfTurn)
     }
 
     /// Makes a layer of the tar read from `tar`, writing its durable form to `blob`.

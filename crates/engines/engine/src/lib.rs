@@ -16,5 +16,5 @@ pub use client::{Engine, Error, Git};
 pub use message::{Event, FromEngine, PAGE, Refusal, Reply, Request, ToEngine, VERSION};
 pub use spec::{
     Discarded, Exit, GitService, Image, InstanceSpec, InstanceState, InstanceStatus, Kind, Limits, Packed, Started,
-    Variant,
+    Stdio, Terminal, Variant,
 };

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use serde::{Deserialize, Serialize};
 use vocabulary::{AppId, Digest, DynoId};
 
-use crate::{Discarded, Exit, GitService, InstanceSpec, InstanceStatus, Kind, Packed, Started};
+use crate::{Discarded, Exit, GitService, InstanceSpec, InstanceStatus, Kind, Packed, Started, Terminal};
 
 /// The version of these messages; both sides must have the same.
 pub const VERSION: u32 = 2;
@@ -68,6 +68,21 @@ pub enum Request {
     Output {
         /// Which.
         id: DynoId,
+    },
+    /// Take the other end of an attached instance's standard streams. Once only. Answer: [`Reply::Done`] with one
+    /// descriptor, a stream socket: what is written to it is input, what is read from it is output. Shutting down its
+    /// writing half ends the input (without a terminal); closing it hangs up; its end is the end of the output.
+    Attach {
+        /// Which; its [`crate::Stdio`] is attached.
+        id: DynoId,
+    },
+    /// Run one more program in a running instance, with the same rights and limits. Fds: the launch (sealed). Answer:
+    /// [`Reply::Done`] with one descriptor, as for [`Request::Attach`]; it ends when the program ended.
+    Exec {
+        /// Which.
+        id: DynoId,
+        /// The terminal it runs in, or plain pipes.
+        terminal: Option<Terminal>,
     },
     /// Make a layer of a tree: reads a tar from the first descriptor until its end, normalises it (sorted, owner
     /// 1000, no times, no devices, no path that leaves the tree), puts it under `prefix`, writes tar.zst to the
@@ -206,6 +221,14 @@ pub enum Event {
     LoopbackOnly {
         /// Which.
         id: DynoId,
+    },
+    /// Nobody attached to the instance's streams in time, or whoever did has gone; its processes were told to end, by
+    /// SIGTERM in the first case and SIGHUP in the second.
+    Unattached {
+        /// Which.
+        id: DynoId,
+        /// Whether somebody was there.
+        came: bool,
     },
     /// The instance's process ended.
     Exited {

@@ -24,6 +24,34 @@ pub struct InstanceSpec {
     pub limits: Limits,
     /// The numbers, inside, of the descriptors that follow the launch in the request, in order.
     pub fds: Vec<i32>,
+    /// Where its standard streams lead.
+    #[serde(default)]
+    pub stdio: Stdio,
+}
+
+/// Where the standard streams of an instance lead.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Stdio {
+    /// Output goes to the ring; input is empty, unless descriptor 0 is given.
+    #[default]
+    Logged,
+    /// All three lead to the one who attaches ([`crate::Request::Attach`]), and the ring stays empty. Output waits for
+    /// the one who attaches; if nobody does within a minute, the instance is told to stop. When they go away, every
+    /// process gets SIGHUP.
+    Attached {
+        /// The terminal it runs in; without one it has plain pipes, output and errors in one.
+        terminal: Option<Terminal>,
+    },
+}
+
+/// A terminal's size.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Terminal {
+    /// Characters in a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
 }
 
 /// What an instance is for.

@@ -178,6 +178,11 @@ async fn carry_out(parts: &Parts, request: Request, fds: Vec<OwnedFd>) -> Result
         Request::Remove { id } => done(instances.remove(id).await)?,
         Request::List => Reply::Instances(instances.list()),
         Request::Output { id } => return Ok((Reply::Done, vec![instances.output(id).await?])),
+        Request::Attach { id } => return Ok((Reply::Done, vec![instances.attach(id).await?])),
+        Request::Exec { id, terminal } => {
+            let [launch] = exactly(fds)?;
+            return Ok((Reply::Done, vec![instances.exec(id, terminal, launch).await?]));
+        }
         Request::Pack { prefix, limit_bytes } => {
             let [tar, blob] = exactly(fds)?;
             Reply::Packed(images.pack(&prefix, limit_bytes, tar, blob).await?)

@@ -9,7 +9,10 @@
 //!                                        ← Namespaces + the network namespace
 //!   (gives the namespace its link)  Go   →
 //!                                        ← Running        the program's process 1 was started
+//!   Attach + one end of a socket         →
+//!   Exec + filter, launch, such an end   →
 //!   Stop, Kill                           →
+//!                                        ← Unattached     nobody reads its streams (any more)
 //!                                        ← Exited         the exit file is on disk
 //! ```
 //!
@@ -68,6 +71,27 @@ pub struct Job {
     pub fds: Vec<i32>,
     /// Bytes of output the ring holds.
     pub ring_bytes: u64,
+    /// Where its standard streams lead.
+    pub streams: Streams,
+}
+
+/// Where the standard streams of an instance lead.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Streams {
+    /// Output into the ring.
+    Logged,
+    /// All three to the one who attaches, through a terminal of a size or through pipes.
+    Attached(Option<Size>),
+}
+
+/// A terminal's size.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Size {
+    /// Characters in a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
 }
 
 /// How a process gets into its cgroups.
@@ -93,6 +117,14 @@ pub enum ToShim {
     },
     /// SIGKILL.
     Kill,
+    /// Joins the instance's streams with the socket that comes along. A second one is closed.
+    Attach,
+    /// Runs one more program in the instance. Descriptors: the filter of kernel calls, the launch, the socket that its
+    /// streams are joined with.
+    Exec {
+        /// The terminal it runs in, or pipes.
+        size: Option<Size>,
+    },
 }
 
 /// A packet from the shim.
@@ -103,6 +135,11 @@ pub enum FromShim {
     Namespaces,
     /// Process 1 runs.
     Running(Process),
+    /// Nobody attached in time (`false`), or whoever did has gone (`true`); process 1 was told.
+    Unattached {
+        /// Whether somebody was there.
+        came: bool,
+    },
     /// It ended; the exit file holds the same.
     Exited(Exit),
     /// It could not be started; the text tells each cause.

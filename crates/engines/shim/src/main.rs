@@ -1,16 +1,22 @@
 //! The shim: parent of one instance.
 //!
-//! Knows its job and its one child; no other instance, no image, no network beyond handing its namespace to the
-//! engine. Single-threaded, small, and always reading the instance's output, whoever else lives or dies.
+//! Knows its job and its children; no other instance, no image, no network beyond handing its namespace to the
+//! engine. Single-threaded, small, and always reading the instance's output, whoever else lives or dies; only the
+//! output of an attached session waits for whom it is meant for.
 
+mod buffer;
 mod confine;
+mod exec;
 mod ids;
 mod lines;
 mod memory;
 mod output;
 mod root;
+mod session;
 mod start;
+mod streams;
 mod supervise;
+mod terminal;
 mod tree;
 
 use std::io;

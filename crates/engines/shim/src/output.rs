@@ -15,10 +15,10 @@ use crate::{Doing, Error};
 /// How much is read at once: what a pipe holds.
 const READ: usize = 64 * 1024;
 
-/// Both streams and the ring.
+/// The streams, if they are kept, and the ring.
 pub(crate) struct Output {
     ring: Writer,
-    streams: [Source; 2],
+    streams: Vec<Source>,
     buffer: Vec<u8>,
 }
 
@@ -28,23 +28,20 @@ struct Source {
     lines: Lines,
 }
 
-/// The ends the instance writes to.
-pub(crate) struct Ends {
-    pub(crate) out: OwnedFd,
-    pub(crate) err: OwnedFd,
-}
-
 impl Output {
-    /// Makes the ring and two pipes.
-    pub(crate) fn new(job: &Job) -> Result<(Self, Ends), Error> {
+    /// Makes the ring.
+    pub(crate) fn new(job: &Job) -> Result<Self, Error> {
         let path = job.run_folder.join(RING);
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
         let ring = Writer::create(file.doing("make the ring")?, job.ring_bytes).doing("format the ring")?;
-        let (read_out, out) = pipe()?;
-        let (read_err, err) = pipe()?;
-        let source = |stream, pipe| Source { stream, pipe: Some(pipe), lines: Lines::default() };
-        let streams = [source(Stream::Out, read_out), source(Stream::Err, read_err)];
-        Ok((Self { ring, streams, buffer: Vec::new() }, Ends { out, err }))
+        Ok(Self { ring, streams: Vec::new(), buffer: Vec::new() })
+    }
+
+    /// Makes a pipe that leads into the ring; the end the instance writes to.
+    pub(crate) fn pipe(&mut self, stream: Stream) -> Result<OwnedFd, Error> {
+        let (read, write) = pipe()?;
+        self.streams.push(Source { stream, pipe: Some(read), lines: Lines::default() });
+        Ok(write)
     }
 
     /// The pipes that are still open.

@@ -31,7 +31,7 @@ const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 const DEVICES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 /// The group that owns terminals in Debian and its kin.
-const TTY_GROUP: u32 = 5;
+pub(crate) const TTY_GROUP: u32 = 5;
 
 /// Puts the root together and makes it this process's root.
 pub(crate) fn enter(job: &Job, user_namespace: &OwnedFd) -> Result<(), Error> {

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 use inside_contract::LAUNCH_FD;
 use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Pid;
 use shim::{FromShim, Job, Placement, Process, ToShim, packets};
 use sys::processes::{Fork, Namespaces};
 
 use crate::memory::Memory;
-use crate::output::{Ends, Output};
+use crate::output::Output;
+use crate::session::Session;
+use crate::streams::{self, Inner};
 use crate::{Doing, Error, confine, ids, root};
 
 /// Process 1, as the host sees it.
-const INIT: &str = "/.slipway/init";
+pub(crate) const INIT: &str = "/.slipway/init";
 
 /// A running instance.
 pub(crate) struct Instance {
@@ -25,6 +26,8 @@ pub(crate) struct Instance {
     pub(crate) pidfd: OwnedFd,
     pub(crate) process: Process,
     pub(crate) output: Output,
+    /// Its streams, if somebody attaches to them.
+    pub(crate) session: Option<Session>,
     pub(crate) memory: Memory,
 }
 
@@ -39,28 +42,26 @@ struct Given {
 pub(crate) fn start(job: &Job, fds: Vec<OwnedFd>, engine: &OwnedFd) -> Result<Instance, Error> {
     let given = sort(job, fds)?;
     let user_namespace = ids::namespace(job.first_id)?;
-    let (output, ends) = Output::new(job)?;
-    let (ours, theirs) = UnixStream::pair().doing("make the pair of sockets")?;
-    let folder = match &job.placement {
-        Placement::Into(folder) => {
-            Some(rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).doing("open the cgroup")?)
-        }
-        Placement::Write(_) => None,
-    };
+    let mut output = Output::new(job)?;
+    let (inner, outer) = streams::new(job.streams, &mut output)?;
+    let (ours, theirs) = pair()?;
+    let folder = cgroup(job)?;
     let fork = sys::processes::fork(Namespaces::Instance, folder.as_ref().map(AsFd::as_fd));
     match fork.doing("make the namespaces")? {
         Fork::Child => {
-            drop(ours);
-            let error = become_instance(job, given, ends, &user_namespace, &theirs).err();
+            drop((ours, outer));
+            let error = become_instance(job, given, inner, &user_namespace, &theirs).err();
             let text = error.map(|error| error.to_string()).unwrap_or_default();
-            drop(std::io::Write::write_all(&mut &theirs, text.as_bytes()));
+            drop(packets::send(theirs.as_fd(), &text, &[]));
             sys::processes::end(1)
         }
         Fork::Parent { pid, pidfd } => {
-            drop((theirs, ends, given, user_namespace));
+            drop((theirs, inner, given, user_namespace));
             let memory = Memory::watch(job.memory_events.clone());
-            match bring_up(job, pid, &ours, engine) {
-                Ok(process) => Ok(Instance { pid, pidfd, process, output, memory }),
+            let brought_up = bring_up(job, pid, &ours, engine, outer.is_terminal())
+                .and_then(|(process, master)| Ok((process, outer.session(master)?)));
+            match brought_up {
+                Ok((process, session)) => Ok(Instance { pid, pidfd, process, output, session, memory }),
                 Err(error) => {
                     rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).unwrap_or(());
                     rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).ok();
@@ -68,6 +69,43 @@ pub(crate) fn start(job: &Job, fds: Vec<OwnedFd>, engine: &OwnedFd) -> Result<In
                 }
             }
         }
+    }
+}
+
+/// Two ends over which a child tells its master end and its troubles.
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .doing("make the pair of sockets")
+}
+
+/// The folder a process is made in, on v2.
+pub(crate) fn cgroup(job: &Job) -> Result<Option<OwnedFd>, Error> {
+    match &job.placement {
+        Placement::Into(folder) => {
+            let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+            folder.doing("open the cgroup").map(Some)
+        }
+        Placement::Write(_) => Ok(None),
+    }
+}
+
+/// Puts a process into its cgroups, on v1.
+pub(crate) fn place(job: &Job, pid: Pid) -> Result<(), Error> {
+    let Placement::Write(files) = &job.placement else { return Ok(()) };
+    for file in files {
+        std::fs::write(file, pid.as_raw_pid().to_string()).doing(format!("enter {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// What a child says first: the master end of its terminal, if it has one.
+pub(crate) fn master(child: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    match packets::receive::<String>(child).doing("wait for the terminal")? {
+        Some((trouble, _)) if !trouble.is_empty() => Err(Error::Inside(trouble)),
+        Some((_, fds)) => {
+            fds.into_iter().next().ok_or_else(|| Error::Inside("the terminal did not come along".to_owned()))
+        }
+        None => Err(Error::Inside("the program's process ended at once".to_owned())),
     }
 }
 
@@ -80,27 +118,29 @@ fn sort(job: &Job, fds: Vec<OwnedFd>) -> Result<Given, Error> {
 }
 
 /// The parent's side: cgroups and network while the child puts its root together, then the word to go.
-fn bring_up(job: &Job, pid: Pid, child: &UnixStream, engine: &OwnedFd) -> Result<Process, Error> {
+fn bring_up(
+    job: &Job,
+    pid: Pid,
+    child: &OwnedFd,
+    engine: &OwnedFd,
+    terminal: bool,
+) -> Result<(Process, Option<OwnedFd>), Error> {
     let path = format!("/proc/{}/ns/net", pid.as_raw_pid());
     let network = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).doing("open its network")?;
     send(engine, &FromShim::Namespaces, &[network.as_fd()])?;
     drop(network);
-    if let Placement::Write(files) = &job.placement {
-        for file in files {
-            std::fs::write(file, pid.as_raw_pid().to_string()).doing(format!("enter {}", file.display()))?;
-        }
-    }
+    place(job, pid)?;
     let Some((ToShim::Go, _)) = packets::receive(engine.as_fd()).doing("wait for the network")? else {
         return Err(Error::EngineAway);
     };
-    std::io::Write::write_all(&mut &*child, b"g").doing("start the program")?;
+    packets::send(child.as_fd(), &"go", &[]).doing("start the program")?;
+    let master = if terminal { Some(master(child.as_fd())?) } else { None };
     // The child's end closes when it becomes our init; until then it can only tell why it did not.
-    let mut trouble = String::new();
-    { child }.read_to_string(&mut trouble).doing("wait for the program")?;
-    if !trouble.is_empty() {
+    if let Some((trouble, _)) = packets::receive::<String>(child.as_fd()).doing("wait for the program")? {
         return Err(Error::Inside(trouble));
     }
-    Process::with_id(pid.as_raw_pid()).ok_or_else(|| Error::Inside("process 1 ended at once".to_owned()))
+    let process = Process::with_id(pid.as_raw_pid());
+    Ok((process.ok_or_else(|| Error::Inside("process 1 ended at once".to_owned()))?, master))
 }
 
 fn send(engine: &OwnedFd, message: &FromShim, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
@@ -111,19 +151,18 @@ fn send(engine: &OwnedFd, message: &FromShim, fds: &[BorrowedFd<'_>]) -> Result<
 fn become_instance(
     job: &Job,
     given: Given,
-    ends: Ends,
+    inner: Inner,
     user_namespace: &OwnedFd,
-    parent: &UnixStream,
+    parent: &OwnedFd,
 ) -> Result<(), Error> {
     let filter = read_all(&given.filter)?;
     root::enter(job, user_namespace)?;
-    let mut word = [0];
-    { parent }.read_exact(&mut word).doing("wait for the word to start")?;
+    packets::receive::<String>(parent.as_fd()).doing("wait for the word to start")?;
     sys::processes::leave_cgroup_namespace().doing("part from the host's cgroups")?;
-    let mut fds = vec![(ends.out, 1), (ends.err, 2), (given.launch, LAUNCH_FD)];
-    if !job.fds.contains(&0) {
-        fds.push((rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()).doing("open /dev/null")?, 0));
-    }
+    let tell = |master: OwnedFd| packets::send(parent.as_fd(), &"", &[master.as_fd()]).doing("hand on the terminal");
+    let mut fds = inner.descriptors(job.first_id, tell)?;
+    fds.retain(|(_, number)| !job.fds.contains(number));
+    fds.push((given.launch, LAUNCH_FD));
     fds.extend(given.others);
     confine::give_up_rights(user_namespace, &filter)?;
     let init = OsStr::new(INIT);
@@ -133,7 +172,7 @@ fn become_instance(
     Ok(())
 }
 
-fn read_all(fd: &OwnedFd) -> Result<Vec<u8>, Error> {
+pub(crate) fn read_all(fd: &OwnedFd) -> Result<Vec<u8>, Error> {
     // Every shim shares this memory and with it its position: read from fixed offsets.
     let mut bytes = vec![0; 64 * 1024];
     let mut filled = 0;

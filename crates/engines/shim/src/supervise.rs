@@ -1,124 +1,220 @@
-//! A running instance's life: its output, its orders, its end.
+//! A running instance's life: its output, its sessions, its orders, its end.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Signal, WaitOptions};
-use shim::{EXIT, Exit, FromShim, Job, SOCKET, ToShim, packets};
+use shim::{EXIT, Exit, FromShim, Job, Process, SOCKET, ToShim, packets};
 
-use crate::memory::Memory;
-use crate::output::Output;
+use crate::exec::{self, Target};
+use crate::session::{Session, Verdict};
 use crate::start::Instance;
 use crate::{Doing, Error};
 
 /// How many engines may be connected at once: the one that was there and a new one, and a few that just left.
 const MAX_ENGINES: usize = 8;
+/// How many programs may run beside process 1.
+const MAX_SESSIONS: usize = 32;
 /// The status of a process ended by SIGKILL, as a shell tells it.
 const KILLED: i32 = 128 + 9;
+/// How long a program that nobody attached to may take to end.
+const NO_CLIENT: Duration = Duration::from_secs(10);
 
-/// Everything the loop waits for.
-struct Shim {
+/// Everything the loop waits for and works on.
+struct Shim<'a> {
+    job: &'a Job,
+    instance: Instance,
     listener: OwnedFd,
     engines: Vec<OwnedFd>,
-    memory: Memory,
+    /// Programs beside process 1.
+    sessions: Vec<Session>,
     kill_at: Option<Instant>,
+    /// Whether process 1 ended.
+    ended: bool,
 }
 
-/// Runs until the instance ended and its exit is on disk.
+/// Whose descriptor it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    End,
+    Memory,
+    Listener,
+    Engine(usize),
+    Output,
+    Session,
+}
+
+/// Runs until the instance ended, its output is where it belongs, and its exit is on disk.
 pub(crate) fn until_it_ends(job: &Job, instance: Instance, engine: &OwnedFd) -> Result<(), Error> {
-    let Instance { pid, pidfd, process, mut output, memory } = instance;
     let engine = engine.try_clone().doing("keep the engine's socket")?;
-    let mut shim = Shim { listener: listen(job)?, engines: vec![engine], memory, kill_at: None };
-    shim.say(&FromShim::Running(process));
-    while !shim.turn(&pidfd, &mut output, &FromShim::Running(process))? {}
-    let status = rustix::process::waitpid(Some(pid), WaitOptions::empty()).doing("reap process 1")?;
+    let (listener, engines) = (listen(job)?, vec![engine]);
+    let mut shim = Shim { job, instance, listener, engines, sessions: vec![], kill_at: None, ended: false };
+    shim.say(&FromShim::Running(shim.instance.process));
+    while !shim.is_over() {
+        shim.turn()?;
+    }
+    let status = rustix::process::waitpid(Some(shim.instance.pid), WaitOptions::empty()).doing("reap process 1")?;
     let status = status.map_or(KILLED, |(_, status)| {
         status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1)
     });
-    output.finish()?;
-    let exit = Exit { status, out_of_memory: status == KILLED && shim.memory.has_killed() };
-    record(job, exit)?;
-    shim.say(&FromShim::Exited(exit));
-    Ok(())
+    let exit = Exit { status, out_of_memory: status == KILLED && shim.instance.memory.has_killed() };
+    shim.finish(exit)
 }
 
-impl Shim {
-    /// Waits for something and deals with it; true once process 1 ended.
-    fn turn(&mut self, pidfd: &OwnedFd, output: &mut Output, state: &FromShim) -> Result<bool, Error> {
-        let fixed = [pidfd.as_fd(), self.listener.as_fd()];
-        let all = fixed.into_iter().chain(self.engines.iter().map(AsFd::as_fd)).chain(output.pipes().map(AsFd::as_fd));
-        let mut all: Vec<BorrowedFd<'_>> = all.collect();
-        let memory_at = all.len();
-        all.extend(self.memory.event());
-        let ready = poll(all, self.kill_at)?;
-        let is_ready = |place: usize| ready.get(place).copied().unwrap_or(false);
-        if is_ready(0) {
-            return Ok(true);
-        }
-        if ready.iter().take(memory_at).skip(2 + self.engines.len()).any(|&ready| ready) {
-            output.drain()?;
-        }
-        if is_ready(memory_at) && self.memory.settle() {
-            signal(pidfd, Signal::KILL);
-        }
-        let speaking: Vec<usize> = (0..self.engines.len()).filter(|&engine| is_ready(2 + engine)).collect();
-        // From the last to the first, so that removing one does not move those still to be heard.
-        for engine in speaking.into_iter().rev() {
-            self.hear(engine, pidfd);
-        }
-        if is_ready(1) {
-            self.accept(state);
-        }
-        if self.kill_at.is_some_and(|moment| moment <= Instant::now()) {
-            self.kill_at = None;
-            signal(pidfd, Signal::KILL);
-        }
-        Ok(false)
+impl Shim<'_> {
+    fn is_over(&self) -> bool {
+        self.ended && self.all_sessions().all(Session::is_over)
     }
 
-    fn hear(&mut self, engine: usize, pidfd: &OwnedFd) {
+    fn all_sessions(&self) -> impl Iterator<Item = &Session> {
+        self.instance.session.iter().chain(&self.sessions)
+    }
+
+    fn finish(self, exit: Exit) -> Result<(), Error> {
+        let Self { job, instance: Instance { output, .. }, engines, .. } = self;
+        output.finish()?;
+        record(job, exit)?;
+        tell(&engines, &FromShim::Exited(exit));
+        Ok(())
+    }
+
+    /// Waits for something and deals with it.
+    fn turn(&mut self) -> Result<(), Error> {
+        let ready = self.wait()?;
+        if ready.contains(&Who::Output) {
+            self.instance.output.drain()?;
+        }
+        if ready.contains(&Who::Memory) && self.instance.memory.settle() {
+            signal(&self.instance.pidfd, Signal::KILL);
+        }
+        // From the last to the first, so that removing one does not move those still to be heard.
+        for engine in (0..self.engines.len()).rev() {
+            if ready.contains(&Who::Engine(engine)) {
+                self.hear(engine);
+            }
+        }
+        if ready.contains(&Who::Listener) {
+            self.accept();
+        }
+        if ready.contains(&Who::End) {
+            self.ended = true;
+            self.instance.session.iter_mut().for_each(Session::program_ended);
+        }
+        self.work();
+        if self.kill_at.is_some_and(|moment| moment <= Instant::now()) {
+            self.kill_at = None;
+            signal(&self.instance.pidfd, Signal::KILL);
+        }
+        Ok(())
+    }
+
+    /// Who has something, after waiting for it, or for a moment that was set.
+    fn wait(&self) -> Result<Vec<Who>, Error> {
+        let mut all = vec![(Who::Listener, self.listener.as_fd(), PollFlags::IN)];
+        if !self.ended {
+            all.push((Who::End, self.instance.pidfd.as_fd(), PollFlags::IN));
+        }
+        all.extend(self.instance.memory.event().map(|fd| (Who::Memory, fd, PollFlags::IN)));
+        all.extend(self.engines.iter().enumerate().map(|(place, fd)| (Who::Engine(place), fd.as_fd(), PollFlags::IN)));
+        all.extend(self.instance.output.pipes().map(|fd| (Who::Output, fd.as_fd(), PollFlags::IN)));
+        for session in self.all_sessions() {
+            all.extend(session.interests().into_iter().map(|(fd, flags)| (Who::Session, fd, flags)));
+        }
+        let deadlines = self.all_sessions().filter_map(Session::deadline).chain(self.kill_at);
+        let ready = poll(all.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)), deadlines.min())?;
+        Ok(all.iter().zip(ready).filter(|(_, ready)| *ready).map(|((who, ..), _)| *who).collect())
+    }
+
+    /// Lets the sessions work, and forgets those that are over.
+    fn work(&mut self) {
+        if let Some(session) = &mut self.instance.session {
+            match session.work() {
+                Verdict::GoOn => {}
+                Verdict::HangUp => {
+                    signal(&self.instance.pidfd, Signal::HUP);
+                    self.say(&FromShim::Unattached { came: true });
+                }
+                Verdict::NoClient => {
+                    self.stop(NO_CLIENT);
+                    self.say(&FromShim::Unattached { came: false });
+                }
+            }
+        }
+        for session in &mut self.sessions {
+            session.work();
+        }
+        self.sessions.retain(|session| !session.is_over());
+    }
+
+    fn stop(&mut self, grace: Duration) {
+        self.instance.session.iter_mut().for_each(Session::dismiss);
+        signal(&self.instance.pidfd, Signal::TERM);
+        let moment = Instant::now().checked_add(grace);
+        self.kill_at = match (self.kill_at, moment) {
+            (Some(before), Some(moment)) => Some(before.min(moment)),
+            (before, moment) => before.or(moment),
+        };
+    }
+
+    fn hear(&mut self, engine: usize) {
         let Some(socket) = self.engines.get(engine) else { return };
         match packets::receive::<ToShim>(socket.as_fd()) {
-            Ok(Some((ToShim::Stop { grace_ms }, _))) => {
-                signal(pidfd, Signal::TERM);
-                let moment = Instant::now().checked_add(Duration::from_millis(grace_ms));
-                self.kill_at = match (self.kill_at, moment) {
-                    (Some(before), Some(moment)) => Some(before.min(moment)),
-                    (before, moment) => before.or(moment),
-                };
+            Ok(Some((ToShim::Stop { grace_ms }, _))) => self.stop(Duration::from_millis(grace_ms)),
+            Ok(Some((ToShim::Kill, _))) => {
+                signal(&self.instance.pidfd, Signal::KILL);
+                self.instance.session.iter_mut().for_each(Session::dismiss);
             }
-            Ok(Some((ToShim::Kill, _))) => signal(pidfd, Signal::KILL),
+            Ok(Some((ToShim::Attach, fds))) => {
+                if let (Some(session), Some(client)) = (&mut self.instance.session, fds.into_iter().next()) {
+                    session.attach(client);
+                }
+            }
+            Ok(Some((ToShim::Exec { size }, fds))) => {
+                let target = Target { pid: self.instance.pid, pidfd: &self.instance.pidfd };
+                if !self.ended && self.sessions.len() < MAX_SESSIONS {
+                    // Whoever is at the other end of its socket was told why not.
+                    self.sessions.extend(exec::start(self.job, &target, size, fds));
+                }
+            }
             Ok(Some((ToShim::Go, _))) => {}
             // An engine that left, or speaks nonsense, is forgotten.
             Ok(None) | Err(_) => drop(self.engines.remove(engine)),
         }
     }
 
-    fn accept(&mut self, state: &FromShim) {
+    fn accept(&mut self) {
         let Ok(engine) = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) else { return };
         if self.engines.len() == MAX_ENGINES {
             self.engines.remove(0);
         }
-        if packets::send(engine.as_fd(), state, &[]).is_ok() {
+        if packets::send(engine.as_fd(), &FromShim::Running(self.process()), &[]).is_ok() {
             self.engines.push(engine);
         }
     }
 
-    /// Tells every engine. One that is gone needs no word: the next asks.
+    fn process(&self) -> Process {
+        self.instance.process
+    }
+
     fn say(&self, message: &FromShim) {
-        for engine in &self.engines {
-            drop(packets::send(engine.as_fd(), message, &[]));
-        }
+        tell(&self.engines, message);
+    }
+}
+
+/// Tells every engine. One that is gone needs no word: the next asks.
+fn tell(engines: &[OwnedFd], message: &FromShim) {
+    for engine in engines {
+        drop(packets::send(engine.as_fd(), message, &[]));
     }
 }
 
 /// Which of the descriptors have something, after waiting at most until `deadline`.
-fn poll(fds: Vec<BorrowedFd<'_>>, deadline: Option<Instant>) -> Result<Vec<bool>, Error> {
-    let mut fds: Vec<PollFd<'_>> = fds.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+fn poll<'a>(fds: impl Iterator<Item = PollFd<'a>>, deadline: Option<Instant>) -> Result<Vec<bool>, Error> {
+    let mut fds: Vec<PollFd<'a>> = fds.collect();
     let timeout = deadline.map(|moment| {
         let left = moment.saturating_duration_since(Instant::now());
         Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() }

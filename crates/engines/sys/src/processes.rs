@@ -8,12 +8,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::process::Pid;
+use rustix::thread::ThreadNameSpaceType;
 
 use crate::{check, descriptors, signals};
 
 /// Which namespaces a new process gets for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Namespaces {
+    /// None: those of its parent.
+    Same,
     /// A user namespace alone, without maps yet.
     User,
     /// Mounts, processes, IPC, host name, network: what an instance lives in.
@@ -39,7 +42,29 @@ pub enum Fork {
 /// Refused in a process with more than one thread, where a child could find locks held by threads it does not have.
 pub fn fork(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
     refuse_threads()?;
+    clone(namespaces, cgroup)
+}
+
+/// Enters every namespace of another process but its user namespace, and forks there: the child lives among that
+/// process's own, with the rights that this one has. This process itself is of use only to wait for it.
+///
+/// Refused in a process with more than one thread, as [`fork`] is.
+pub fn fork_inside(other: BorrowedFd<'_>) -> io::Result<Fork> {
+    refuse_threads()?;
+    let all = ThreadNameSpaceType::MOUNT
+        | ThreadNameSpaceType::PROCESS_ID
+        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+        | ThreadNameSpaceType::NETWORK
+        | ThreadNameSpaceType::CONTROL_GROUP;
+    rustix::thread::move_into_thread_name_spaces(other, all)?;
+    clone(Namespaces::Same, None)
+}
+
+/// The process must have one thread.
+fn clone(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
     let own = match namespaces {
+        Namespaces::Same => 0,
         Namespaces::User => libc::CLONE_NEWUSER,
         Namespaces::Instance => {
             libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWNET

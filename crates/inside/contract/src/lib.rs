@@ -32,6 +32,8 @@ pub const CACHE_FD: i32 = 7;
 
 /// The folder, inside every instance, that holds our programs: `init`, `buildpacks`, `static`.
 pub const PROGRAMS: &str = "/.slipway";
+/// The argument with which `init` is one more process of a running instance.
+pub const EXEC: &str = "exec";
 /// Where the app lives inside an instance; `HOME` and the working directory of a dyno.
 pub const APP: &str = "/app";
 /// Where the build cache of an app lives inside a build.
@@ -56,6 +58,12 @@ pub enum Program {
     /// `/app`. The text is an argument of a fixed script, never part of one.
     Shell {
         /// The command as the Procfile has it.
+        command: String,
+    },
+    /// As [`Program::Shell`], in a shell within that shell; then prints the exit status in the line by which
+    /// `heroku run --exit-code` reads it, and ends with it.
+    ShellWithStatus {
+        /// The command.
         command: String,
     },
     /// A program by its path and arguments, without a shell, in `/app`.

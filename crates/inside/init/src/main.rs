@@ -3,6 +3,8 @@
 //! Knows the launch it reads from descriptor 3, and nothing of who made it. Everything that takes rights away
 //! happened before: it already runs without capabilities, under the filter of kernel calls, as the app's user. It is
 //! needed because the kernel drops signals without a handler to process 1, and leaves orphans for it to reap.
+//!
+//! As `init exec` it is no process 1 but one more in an instance that runs: it becomes its program at once.
 
 mod program;
 mod reaper;
@@ -10,7 +12,7 @@ mod reaper;
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-use inside_contract::{LAUNCH_FD, Launch};
+use inside_contract::{EXEC, LAUNCH_FD, Launch};
 use rustix::fs::Mode;
 
 /// What a shell answers for a program that cannot be started.
@@ -29,6 +31,11 @@ fn main() {
 }
 
 fn run() -> io::Result<i32> {
+    if std::env::args().nth(1).as_deref() == Some(EXEC) {
+        let launch = read_launch()?;
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        program::become_program(&launch);
+    }
     sys::signals::block_all()?;
     let launch = read_launch()?;
     rustix::process::umask(Mode::from_raw_mode(0o022));

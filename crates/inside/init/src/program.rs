@@ -17,14 +17,32 @@ if [ -r /app/.profile ]; then . /app/.profile; fi
 exec /bin/bash -c "$1"
 "#;
 
+/// The same for a command whose status is to be told: it has a shell of its own, so that `exit 3` ends that one. What
+/// interrupts the command must not end this one, or nobody would tell.
+const SCRIPT_WITH_STATUS: &str = r#"
+for script in /app/.profile.d/*.sh; do if [ -r "$script" ]; then . "$script"; fi; done
+unset script
+if [ -r /app/.profile ]; then . /app/.profile; fi
+trap : INT QUIT TERM
+/bin/bash -c "$1"
+set -- "$?"
+printf '\357\277\277 heroku-command-exit-status: %s\n' "$1"
+exit "$1"
+"#;
+
 /// What a shell answers for a program that is not there.
 const NOT_FOUND: i32 = 127;
 
 /// Starts the program in a session of its own and in the app's folder.
 pub(super) fn start(launch: &Launch) -> io::Result<Pid> {
-    if let Some(pid) = sys::processes::plain_fork()? {
-        return Ok(pid);
+    match sys::processes::plain_fork()? {
+        Some(pid) => Ok(pid),
+        None => become_program(launch),
     }
+}
+
+/// Becomes the program, in a session of its own and in the app's folder.
+pub(super) fn become_program(launch: &Launch) -> ! {
     let error = become_it(launch).err().map(|error| error.to_string()).unwrap_or_default();
     drop(writeln!(io::stderr(), "slipway: could not start {}: {error}", path(launch)));
     sys::processes::end(NOT_FOUND)
@@ -32,9 +50,13 @@ pub(super) fn start(launch: &Launch) -> io::Result<Pid> {
 
 fn become_it(launch: &Launch) -> io::Result<()> {
     rustix::process::setsid()?;
+    take_terminal()?;
     rustix::process::chdir(APP)?;
     let arguments: Vec<&OsStr> = match &launch.program {
         Program::Shell { command } => ["bash", "-c", SCRIPT, "bash", command].map(OsStr::new).to_vec(),
+        Program::ShellWithStatus { command } => {
+            ["bash", "-c", SCRIPT_WITH_STATUS, "bash", command].map(OsStr::new).to_vec()
+        }
         Program::Exec { argv } => argv.iter().map(OsStr::new).collect(),
     };
     let program = sys::processes::Program {
@@ -48,9 +70,18 @@ fn become_it(launch: &Launch) -> io::Result<()> {
     Ok(())
 }
 
+/// A terminal as standard input is this session's: its Ctrl-C is meant for the program, and its end hangs up.
+fn take_terminal() -> io::Result<()> {
+    let stdin = rustix::stdio::stdin();
+    if rustix::termios::isatty(stdin) {
+        rustix::process::ioctl_tiocsctty(stdin)?;
+    }
+    Ok(())
+}
+
 fn path(launch: &Launch) -> &str {
     match &launch.program {
-        Program::Shell { .. } => BASH,
+        Program::Shell { .. } | Program::ShellWithStatus { .. } => BASH,
         Program::Exec { argv } => argv.first().map_or("", String::as_str),
     }
 }

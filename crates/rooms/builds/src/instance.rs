@@ -126,6 +126,7 @@ fn spec(id: DynoId, what: &What<'_>, config: &Config) -> InstanceSpec {
             disk_bytes: config.disk_bytes,
         },
         fds: vec![0, REPORT_FD, REQUEST_FD, SLUG_FD, CACHE_FD],
+        stdio: engine::Stdio::Logged,
     }
 }
 

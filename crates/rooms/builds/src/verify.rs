@@ -126,8 +126,7 @@ impl Builds {
             return Ok(Boot::Up);
         }
         let dynos = store::dynos::list(&self.store, app.id).await?;
-        let web: Vec<_> =
-            dynos.iter().filter(|dyno| dyno.release_id == release.id && dyno.name.process_type().is_web()).collect();
+        let web: Vec<_> = dynos.iter().filter(|dyno| dyno.release_id == release.id && dyno.serves_requests()).collect();
         if web.iter().any(|dyno| dyno.state == DynoState::Up) {
             return Ok(Boot::Up);
         }

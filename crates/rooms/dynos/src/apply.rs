@@ -138,7 +138,7 @@ impl Dynos {
         let state = store::dynos::moved(&mut write, dyno.id, event, address).await?;
         write.commit().await?;
         if state.is_some() {
-            if dyno.name.process_type().is_web() {
+            if dyno.serves_requests() {
                 self.wakers.routes.wake();
             }
             self.wakers.changes.tell();
@@ -159,6 +159,7 @@ fn row(new: &New) -> Dyno {
         state: DynoState::Starting,
         address: None,
         restart_asked: false,
+        one_off: None,
         created_at: now,
         updated_at: now,
     }

@@ -3,8 +3,9 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use launch::{Error, Run};
-use store::dynos::Dyno;
+use engine::{Stdio, Terminal};
+use launch::{Error, OneOff, Run};
+use store::dynos::{Attached, Dyno};
 use tokio::time::Instant;
 use vocabulary::DynoEvent;
 
@@ -15,6 +16,9 @@ impl Dynos {
     /// Starts the instance of a recorded dyno. If that cannot be done, the dyno crashes with a reason (R99), so that
     /// it is tried again with the back-off of crashes.
     pub(crate) async fn start(&self, dyno: &Dyno) -> Result<Outcome, Failed> {
+        if dyno.one_off.as_ref().is_some_and(|one_off| one_off.attached.is_some()) {
+            self.say(dyno, lines::AWAITING);
+        }
         self.say(dyno, lines::starting(&dyno.command));
         match self.launch(dyno).await {
             Ok(()) => Ok(Outcome::Started(dyno.app_id, dyno.name.to_string())),
@@ -37,15 +41,21 @@ impl Dynos {
             None => return Err(Error::Gone),
         };
         let config = store::releases::config_vars(&self.store, release.id).await?;
+        let env = store::dynos::env(&self.store, dyno.id).await?;
         let run = Run {
             id: dyno.id,
             app: dyno.app_id,
             name: dyno.name.to_string(),
             size: dyno.size,
             command: &dyno.command,
-            port: dyno.name.process_type().is_web().then(|| launch::port(dyno.id)),
+            port: dyno.serves_requests().then(|| launch::port(dyno.id)),
             slug: &slug,
             config: &config,
+            one_off: dyno.one_off.as_ref().map(|one_off| OneOff {
+                env: &env,
+                stdio: stdio(one_off.attached),
+                tells_status: one_off.tells_status,
+            }),
         };
         self.launcher.start(&run).await?;
         tracing::debug!(target: "timing", step = "dyno runs", dyno.name = %dyno.name);
@@ -69,4 +79,10 @@ impl Dynos {
         self.engine.stop(dyno.id, Duration::ZERO).await?;
         Ok(Outcome::Terminated(at))
     }
+}
+
+fn stdio(attached: Option<Attached>) -> Stdio {
+    attached.map_or(Stdio::Logged, |attached| Stdio::Attached {
+        terminal: attached.terminal.map(|(columns, rows)| Terminal { columns, rows }),
+    })
 }

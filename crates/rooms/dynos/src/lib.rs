@@ -17,15 +17,22 @@
 //!   which steps are still to do. Only the back-off of crashes and running time limits begin anew.
 //! - With nothing to change, nothing is asked of the engine but its list.
 //!
-//! Not here: one-off dynos, the daily restart, R14, sleeping.
+//! One-off dynos ([`Dynos::run_one_off`]) are rows as well. They start once, outlive releases and restarts of the
+//! formation, and are forgotten when they end. Whoever holds the secret of an attached one meets it by
+//! [`Dynos::join`]; what they say to each other passes by this room.
+//!
+//! Not here: the daily restart of the formation, R14, sleeping.
 
 mod apply;
+mod attach;
 mod backoff;
 mod boot;
 mod config;
 mod crash;
 mod lines;
+mod meetings;
 mod observe;
+mod one_off;
 mod plan;
 mod read;
 mod reconcile;
@@ -39,13 +46,16 @@ use blobs::Blobs;
 use engine::Engine;
 use launch::Launcher;
 use loglines::{LogLine, LogSink, Source};
+use meetings::Meetings;
 use routes_table::Departures;
 use store::Store;
 use store::dynos::Dyno;
 use vocabulary::AppId;
 use work::Wakers;
 
+pub use attach::{Joined, Unjoined};
 pub use config::Config;
+pub use one_off::Wish;
 pub use restart::Which;
 pub use scale::{Quantity, Scale};
 
@@ -72,6 +82,7 @@ pub struct Dynos {
     engine: Engine,
     departures: Departures,
     launcher: Launcher,
+    meetings: Meetings,
     config: Arc<Config>,
 }
 
@@ -88,7 +99,8 @@ impl Dynos {
         config: Config,
     ) -> Self {
         let launcher = Launcher::new(store.clone(), blobs, engine.clone());
-        Self { store, wakers, logs, engine, departures, launcher, config: Arc::new(config) }
+        let meetings = Meetings::default();
+        Self { store, wakers, logs, engine, departures, launcher, meetings, config: Arc::new(config) }
     }
 
     /// A platform's line about a dyno.

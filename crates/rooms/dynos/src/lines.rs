@@ -22,6 +22,20 @@ pub(crate) const LOOPBACK_ONLY: &str =
 pub(crate) const STOPS_FIRST: &str =
     "Not enough memory for the new dyno beside this one: stopping it before the new one starts";
 
+/// Before an attached one-off dyno starts.
+pub(crate) const AWAITING: &str = "Awaiting client";
+/// R13.
+pub(crate) const ATTACH_ERROR: &str = "Error R13 (Attach error) -> Failed to attach to process";
+/// When whoever was attached is gone.
+pub(crate) const CLIENT_CLOSED: &str = "Client connection closed. Sending SIGHUP to all processes";
+/// Before a one-off dyno is stopped at the end of its time, as Heroku says of its daily restarts.
+pub(crate) const CYCLING: &str = "Cycling";
+
+/// `Starting process with command`, told by who asked for it.
+pub(crate) fn starting_by(command: &str, email: &str) -> String {
+    format!("{} by user {email}", starting(command))
+}
+
 /// R10.
 pub(crate) fn boot_timeout(limit: Duration) -> String {
     let seconds = limit.as_secs();

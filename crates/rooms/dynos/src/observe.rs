@@ -35,7 +35,7 @@ impl Observed {
             Event::Started { id, kind, app, name } => self.started(*id, *kind, *app, name),
             Event::Listening { id, address } => self.change(*id, InstanceState::Running { listening: Some(*address) }),
             Event::Exited { id, exit } => self.change(*id, InstanceState::Exited(*exit)),
-            Event::LoopbackOnly { .. } | Event::Connected => {}
+            Event::LoopbackOnly { .. } | Event::Unattached { .. } | Event::Connected => {}
         }
     }
 

@@ -2,13 +2,15 @@
 //!
 //! Two questions are asked, one after the other:
 //!
-//! - [`life`]: a dyno's row against its instance. Does it listen, has it ended, is it to be told to stop?
+//! - [`life`], and [`one_off`] for a one-off dyno: a dyno's row against its instance. Does it listen, has it ended, is
+//!   it to be told to stop?
 //! - [`formation`]: an app's rows against its formation and its current release. Which are missing, too many, stale?
 //!
 //! A dyno with a step under way is left alone until that ended; a step that changed a row is followed by another pass.
 
 mod formation;
 mod life;
+mod one_off;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,7 @@ use std::net::SocketAddrV4;
 use engine::Exit;
 use store::dynos::Dyno;
 use tokio::time::Instant;
-use vocabulary::{AppId, DynoId, DynoName, DynoSize, ProcessType, ProcessTypes, ReleaseId};
+use vocabulary::{AppId, DynoId, DynoName, DynoSize, ProcessType, ProcessTypes, ReleaseId, Timestamp};
 
 use crate::Config;
 use crate::backoff::Crashes;
@@ -32,6 +34,8 @@ pub(crate) struct World<'a> {
     pub(crate) memory: &'a Memory,
     pub(crate) config: &'a Config,
     pub(crate) now: Instant,
+    /// The same moment by the clock that rows are dated with.
+    pub(crate) today: Timestamp,
 }
 
 /// An app as the store has it.
@@ -85,6 +89,8 @@ pub(crate) enum Why {
     Replaced,
     /// Another of its name replaces it, and would have started first if there were memory for both.
     MakesRoom,
+    /// The time of a one-off dyno is over.
+    Expired,
     /// It was asked to stop before; nobody knows how far that came.
     Again,
 }
@@ -142,7 +148,10 @@ pub(crate) fn plan(world: &World<'_>) -> Plan {
         let mut settled = HashSet::new();
         for dyno in &app.dynos {
             let begun = plan.steps.len();
-            life::plan(world, dyno, &mut plan);
+            match &dyno.one_off {
+                None => life::plan(world, dyno, &mut plan),
+                Some(one_off) => one_off::plan(world, dyno, one_off, &mut plan),
+            }
             if plan.steps.len() == begun && world.is_free(dyno.id) {
                 settled.insert(dyno.id);
             }

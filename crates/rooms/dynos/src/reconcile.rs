@@ -8,7 +8,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use vocabulary::{AppId, DynoId};
+use vocabulary::{AppId, DynoId, Timestamp};
 
 use crate::apply::{Done, Outcome};
 use crate::observe::Observed;
@@ -90,7 +90,9 @@ impl Reconciler {
                 // An engine that is new has forgotten its time limits: whoever is to stop is told again.
                 self.memory.terminated.clear();
             }
-            Event::LoopbackOnly { id } => self.say_loopback_only(*id),
+            Event::LoopbackOnly { id } => self.say_of(*id, lines::LOOPBACK_ONLY),
+            Event::Unattached { id, came: false } => self.say_of(*id, lines::ATTACH_ERROR),
+            Event::Unattached { id, came: true } => self.say_of(*id, lines::CLIENT_CLOSED),
             _ => {}
         }
         if let Some(observed) = &mut self.observed {
@@ -98,12 +100,11 @@ impl Reconciler {
         }
     }
 
-    fn say_loopback_only(&self, id: DynoId) {
+    fn say_of(&self, id: DynoId, text: &str) {
         let instance = self.observed.as_ref().and_then(|observed| observed.get(id));
         if let Some(instance) = instance.filter(|instance| instance.is_ours()) {
             let source = loglines::Source::Heroku;
-            let line = loglines::LogLine::now(instance.app, source, &*instance.name, lines::LOOPBACK_ONLY);
-            self.dynos.logs.send(line);
+            self.dynos.logs.send(loglines::LogLine::now(instance.app, source, &*instance.name, text));
         }
     }
 
@@ -142,7 +143,10 @@ impl Reconciler {
         // The engine did not answer: nothing can be planned, and the next look must not wait for the timer.
         let Some(observed) = &self.observed else { return Ok((false, Some(now + config.retry))) };
         remember(&mut self.memory, &apps, observed, config.grace + KILL, now);
-        let Plan { steps, next } = plan(&World { apps: &apps, observed, memory: &self.memory, config, now });
+        let Plan { steps, next } = {
+            let today = Timestamp::now();
+            plan(&World { apps: &apps, observed, memory: &self.memory, config, now, today })
+        };
         let (records, others): (Vec<Step>, Vec<Step>) =
             steps.into_iter().partition(|step| matches!(step, Step::Create(_) | Step::Forget(_)));
         for step in others {

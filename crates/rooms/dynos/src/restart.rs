@@ -1,4 +1,5 @@
-//! Restarting dynos on request.
+//! Restarting dynos on request. A one-off dyno does not start again: to restart it is to stop it, and only who names it
+//! means it.
 
 use store::apps::App;
 use store::dynos::Dyno;
@@ -9,10 +10,12 @@ use crate::{Dynos, Error};
 /// Which dynos a restart or stop means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// All of the app.
+    /// All of the formation.
     All,
-    /// All of one process type.
+    /// All of the formation of one process type.
     Type(ProcessType),
+    /// The same, and the one-off dynos that are called so.
+    TypeAndOneOffs(ProcessType),
     /// One.
     One(DynoName),
 }
@@ -24,7 +27,7 @@ impl Dynos {
         let ids: Vec<DynoId> = dynos.iter().filter(|dyno| means(which, dyno)).map(|dyno| dyno.id).collect();
         match which {
             Which::One(_) if ids.is_empty() => return Err(Error::NotFound("dyno")),
-            Which::Type(_) if ids.is_empty() => return Err(Error::NotFound("process type")),
+            Which::Type(_) | Which::TypeAndOneOffs(_) if ids.is_empty() => return Err(Error::NotFound("process type")),
             _ => {}
         }
         let mut write = self.store.write().await?;
@@ -38,8 +41,9 @@ impl Dynos {
 
 fn means(which: &Which, dyno: &Dyno) -> bool {
     let named = match which {
-        Which::All => true,
-        Which::Type(process_type) => dyno.name.process_type() == process_type,
+        Which::All => dyno.one_off.is_none(),
+        Which::Type(process_type) => dyno.one_off.is_none() && dyno.name.process_type() == process_type,
+        Which::TypeAndOneOffs(process_type) => dyno.name.process_type() == process_type,
         Which::One(name) => dyno.name == *name,
     };
     named && dyno.state != DynoState::Down

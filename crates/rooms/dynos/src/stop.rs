@@ -20,11 +20,14 @@ impl Dynos {
             match why {
                 Why::Replaced => self.say(dyno, lines::RESTARTING),
                 Why::MakesRoom => self.say(dyno, lines::STOPS_FIRST),
+                Why::Expired => self.say(dyno, lines::CYCLING),
                 Why::NotWanted | Why::Again => {}
             }
-            self.say(dyno, lines::state_changed(before.as_str(), DynoState::Down.as_str()));
+            if dyno.one_off.is_none() {
+                self.say(dyno, lines::state_changed(before.as_str(), DynoState::Down.as_str()));
+            }
         }
-        if dyno.name.process_type().is_web() && before != DynoState::Starting {
+        if dyno.serves_requests() && before != DynoState::Starting {
             self.departures.departed(dyno.id, since, self.config.drain).await;
         }
         self.say(dyno, lines::SIGTERM);
@@ -38,8 +41,28 @@ impl Dynos {
         Ok(Outcome::Terminated(at))
     }
 
+    /// A one-off dyno has ended, by itself or as it was told to. Its instance stays for the reader of its output.
+    pub(crate) async fn complete(&self, dyno: &Dyno, exit: Exit, timed_out: bool) -> Result<Outcome, Failed> {
+        let told = match dyno.state {
+            DynoState::Down => lines::stopped(exit, self.config.grace, timed_out),
+            _ => lines::crashed(exit, dyno.size),
+        };
+        let mut write = self.store.write().await?;
+        store::dynos::delete(&mut write, dyno.id).await?;
+        write.commit().await?;
+        for line in told {
+            self.say(dyno, line);
+        }
+        self.say(dyno, lines::state_changed("up", "complete"));
+        self.wakers.changes.tell();
+        Ok(Outcome::Recorded)
+    }
+
     /// A dyno that was told to stop has ended.
     pub(crate) async fn finish(&self, dyno: &Dyno, exit: Exit, timed_out: bool) -> Result<Outcome, Failed> {
+        if dyno.one_off.is_some() {
+            return self.complete(dyno, exit, timed_out).await;
+        }
         for line in lines::stopped(exit, self.config.grace, timed_out) {
             self.say(dyno, line);
         }

@@ -9,7 +9,7 @@ mod layers;
 pub mod lines;
 
 use blobs::Blobs;
-use engine::{Engine, Image, InstanceSpec, Kind, Limits, Refusal, Started, Variant};
+use engine::{Engine, Image, InstanceSpec, Kind, Limits, Refusal, Started, Stdio, Variant};
 use inside_contract::{Launch, Program};
 use store::Store;
 use store::apps::ConfigVars;
@@ -74,6 +74,19 @@ pub struct Run<'a> {
     pub slug: &'a Slug,
     /// The config vars of its release.
     pub config: &'a ConfigVars,
+    /// What only a one-off dyno has.
+    pub one_off: Option<OneOff<'a>>,
+}
+
+/// What only a one-off dyno has.
+#[derive(Debug)]
+pub struct OneOff<'a> {
+    /// What it finds in its environment beside the config vars, and before them.
+    pub env: &'a ConfigVars,
+    /// Where its standard streams lead.
+    pub stdio: Stdio,
+    /// Whether it prints its exit status at the end.
+    pub tells_status: bool,
 }
 
 /// Starts instances of slugs; clones share its parts.
@@ -120,14 +133,25 @@ fn spec(run: &Run<'_>) -> InstanceSpec {
         port: run.port,
         limits: limits(run.size),
         fds: vec![],
+        stdio: run.one_off.as_ref().map(|one_off| one_off.stdio).unwrap_or_default(),
     }
 }
 
 fn launch(run: &Run<'_>) -> Launch {
-    Launch {
-        program: Program::Shell { command: run.command.to_owned() },
-        env: environment(run.config, &run.name, run.port),
+    let mut config = run.config.clone();
+    let mut tells_status = false;
+    if let Some(one_off) = &run.one_off {
+        config.extend(one_off.env.clone());
+        tells_status = one_off.tells_status;
     }
+    Launch { program: shell(run.command, tells_status), env: environment(&config, &run.name, run.port) }
+}
+
+/// A command as the shell inside runs it.
+#[must_use]
+pub fn shell(command: &str, tells_status: bool) -> Program {
+    let command = command.to_owned();
+    if tells_status { Program::ShellWithStatus { command } } else { Program::Shell { command } }
 }
 
 /// What a dyno of a size may use. The memory limit is the quota itself: Heroku lets a dyno swap beyond it (R14) and

@@ -52,7 +52,8 @@ impl Machine {
         let image = Image { stack: "debian-13".to_owned(), variant: Variant::Run, layers: vec![] };
         let limits = Limits { memory_bytes: 1, cpu_weight: 1, processes: 1, disk_bytes: 1 };
         let (id, name) = (DynoId::new(), name.to_owned());
-        let spec = InstanceSpec { id, kind, app, name, image, port: None, limits, fds: vec![] };
+        let spec =
+            InstanceSpec { id, kind, app, name, image, port: None, limits, fds: vec![], stdio: engine::Stdio::Logged };
         let state = InstanceState::Running { listening: None };
         let status = InstanceStatus { spec, address: Ipv4Addr::LOCALHOST, state };
         self.instances.lock().unwrap().insert(id, (status, ring));

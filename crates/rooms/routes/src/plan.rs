@@ -72,7 +72,7 @@ fn domains(domains: &[Domain]) -> HashMap<AppId, Vec<&Domain>> {
 
 fn web_dynos(dynos: &[Dyno]) -> HashMap<AppId, Vec<&Dyno>> {
     let mut by_app: HashMap<AppId, Vec<&Dyno>> = HashMap::new();
-    for dyno in dynos.iter().filter(|dyno| dyno.name.process_type().is_web()) {
+    for dyno in dynos.iter().filter(|dyno| dyno.serves_requests()) {
         by_app.entry(dyno.app_id).or_default().push(dyno);
     }
     by_app
@@ -143,6 +143,7 @@ mod tests {
             state,
             address: listens.then(|| "198.18.0.2:10000".parse().unwrap()),
             restart_asked: false,
+            one_off: None,
             created_at: now,
             updated_at: now,
         }

@@ -105,6 +105,7 @@ impl Control {
             state: vocabulary::DynoState::Starting,
             address: None,
             restart_asked: false,
+            one_off: None,
             created_at: now,
             updated_at: now,
         };

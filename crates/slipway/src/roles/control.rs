@@ -61,6 +61,7 @@ struct Parts {
 async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layout) -> Result<(), Error> {
     let control = listener(inheritance.fd("control")?)?;
     let routes_socket = listener(inheritance.fd("routes")?)?;
+    let rendezvous_socket = listener(inheritance.fd("rendezvous")?)?;
     let key = SealKey::load_or_create(&layout.at("keys/seal.key")).map_err(doing("read the seal key"))?;
     let store = Store::open(&layout.at("slipway.db"), key).await.map_err(doing("open the store"))?;
     ensure_administrator(&store, settings, layout).await?;
@@ -81,6 +82,7 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     tokio::spawn(routes.run(routes_socket));
     tokio::spawn(parts.dynos.clone().run());
     tokio::spawn(make_retention(&parts, settings).run());
+    tokio::spawn(meet(rendezvous_socket, parts.dynos.clone(), router_uid()?));
     tokio::spawn(async move {
         if let Err(error) = jobs.run().await {
             // Without jobs nothing is deployed; the supervisor starts control again.
@@ -188,9 +190,21 @@ fn make_routes(
         domain: settings.domain.clone(),
         platform_hosts,
         leaves: vec![leaf],
-        router_uid: Users::ensure().map_err(doing("find the system users"))?.router.uid,
+        router_uid: router_uid()?,
     };
     Ok(Routes::new(parts.store.clone(), parts.wakers.clone(), departures, sink, config, replace))
+}
+
+fn router_uid() -> Result<u32, Error> {
+    Ok(Users::ensure().map_err(doing("find the system users"))?.router.uid)
+}
+
+/// Brings clients and programs together for as long as control runs.
+async fn meet(socket: UnixListener, dynos: Dynos, router_uid: u32) {
+    if let Err(error) = rendezvous::serve(socket, dynos, router_uid).await {
+        tracing::error!(%error, "the rendezvous ended; starting control again");
+        std::process::exit(1);
+    }
 }
 
 /// Tells the supervisor which router does not take routes.

@@ -18,6 +18,7 @@ pub(super) fn run(mut inheritance: Inheritance, layout: &Layout) -> Result<(), E
         listeners: listeners.collect::<Result<_, _>>()?,
         platform_socket: layout.in_run("control.sock"),
         routes_socket: layout.in_run("routes.sock"),
+        rendezvous_socket: layout.in_run("rendezvous.sock"),
         table_file: layout.in_run("router/table.json"),
         workers: thread::available_parallelism().map_or(1, usize::from),
         max_connections: max_connections(),

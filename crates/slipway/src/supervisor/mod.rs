@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! supervisor (root) ─┬─ engine  (root)            engine.sock
-//!                    ├─ control (slipway)         control.sock, routes.sock
+//!                    ├─ control (slipway)         control.sock, routes.sock, rendezvous.sock
 //!                    └─ router  (slipway-router)  the public sockets; outlives us, the next supervisor adopts it
 //! ```
 //!
@@ -161,6 +161,7 @@ impl Supervisor {
         let sockets = vec![
             ("control".to_owned(), open("control.sock")?),
             ("routes".to_owned(), open("routes.sock")?),
+            ("rendezvous".to_owned(), open("rendezvous.sock")?),
             ("complain".to_owned(), complain.into()),
         ];
         self.start("control", Some(self.users.control), sockets).await

@@ -66,7 +66,10 @@ async fn stop_supervisor(layout: &Layout) -> io::Result<()> {
     let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) else { return Ok(()) };
     // Only a process that runs our program: the id may be another's by now.
     let program = fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
-    let ours = program.is_ok_and(|program| program.file_name().is_some_and(|name| name == "slipway"));
+    // An upgrade put another file in the place of the one that runs, of which the kernel then says so.
+    let known = ["slipway", "slipway (deleted)"];
+    let ours =
+        program.is_ok_and(|program| program.file_name().is_some_and(|name| known.iter().any(|one| name == *one)));
     let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK) else { return Ok(()) };
     if !ours {
         return Ok(());

@@ -26,6 +26,9 @@ const LONGEST_SECONDS: i64 = 10 * 366 * 24 * 3600;
 /// The longest description in characters.
 const LONGEST_DESCRIPTION: usize = 255;
 
+/// The most authorizations of one account.
+const MOST: usize = 1000;
+
 /// What `POST /oauth/authorizations` takes.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Create {
@@ -76,6 +79,9 @@ pub(crate) async fn create(
     let scope = body.scope.unwrap_or_else(|| vec!["global".to_owned()]);
     scope::known(&scope)?;
     let description = described(body.description)?;
+    if store::authorizations::list(&state.store, caller.account.id).await?.len() >= MOST {
+        return Err(Error::invalid(format!("An account has at most {MOST} authorizations. Revoke some first.")));
+    }
     if let Some(ClientIdentity::Text(client) | ClientIdentity::Object { id: client }) = body.client {
         let client = oauth_clients::anyones(&state, &client).await?;
         let description = description.unwrap_or_else(|| client.name.clone());

@@ -122,7 +122,8 @@ fn scale(process_type: ProcessType, change: &Change) -> Result<Scale> {
     Ok(Scale { process_type, quantity, size })
 }
 
-fn size(identity: &Identity) -> Result<DynoSize> {
+/// A dyno size by name or id.
+pub(crate) fn size(identity: &Identity) -> Result<DynoSize> {
     let text = identity.text();
     let found = DynoSize::ALL
         .into_iter()

@@ -147,6 +147,9 @@ pub(crate) async fn wait(
 
 /// The answer to who waits; nothing after a while without one.
 async fn told(state: &ApiState, id: &str, login: &Login) -> Option<Value> {
+    if login.begun.elapsed() >= WAIT {
+        return Some(json!({ "error": "Nobody let the command line in within ten minutes." }));
+    }
     let mut answers = login.answer.subscribe();
     let answer =
         *tokio::time::timeout(SIGN_OF_LIFE, answers.wait_for(|answer| *answer != Answer::None)).await.ok()?.ok()?;

@@ -47,6 +47,7 @@ impl House {
         let config = Config {
             listeners: vec![listener],
             platform_socket: folder.path().join("control.sock"),
+            rendezvous_socket: folder.path().join("rendezvous.sock"),
             routes_socket: folder.path().join("routes.sock"),
             table_file: folder.path().join("routes.json"),
             workers: 2,

@@ -6,5 +6,6 @@ mod bodies;
 mod codes;
 mod harness;
 mod platform;
+mod rendezvous;
 mod smuggling;
 mod tables;

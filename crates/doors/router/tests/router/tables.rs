@@ -122,7 +122,7 @@ async fn tls_by_name() {
     assert!(house.control.line().await.starts_with("at=error code=H31 desc=\"Misdirected Request\" "));
 }
 
-async fn handshake(house: &House, name: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
+pub(crate) async fn handshake(house: &House, name: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

@@ -37,6 +37,9 @@ impl Instances {
         loop {
             match link.receive().await {
                 Ok(Some((FromShim::Exited(exit), _))) => return from_shim(exit),
+                Ok(Some((FromShim::Unattached { came }, _))) => {
+                    self.say(Event::Unattached { id: instance.id(), came });
+                }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return self.lost(instance),
             }

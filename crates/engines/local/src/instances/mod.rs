@@ -14,6 +14,7 @@
 //! that an engine that dies in between leaves something the next one cleans up, never half an instance.
 
 mod adopt;
+mod attach;
 mod cgroups;
 mod disk;
 mod life;

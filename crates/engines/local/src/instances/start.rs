@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use engine::{Event, InstanceSpec, Kind, Refusal};
-use shim::{FromShim, Job, Process, STAGE, ToShim};
+use shim::{FromShim, Job, Process, STAGE, Streams, ToShim};
 use tokio::process::{Child, Command};
 
 use super::link::Link;
@@ -117,6 +117,7 @@ impl Instances {
             placement: self.shared.cgroups.placement(spec.id),
             memory_events: self.shared.cgroups.memory_events(spec.id),
             fds: spec.fds.clone(),
+            streams: streams(spec.stdio),
             ring_bytes: if spec.kind == Kind::Build { BUILD_RING } else { DYNO_RING },
         })
     }
@@ -130,6 +131,14 @@ impl Instances {
         }
         layers.extend(images.stack(&spec.image.stack, spec.image.variant)?);
         Ok(layers)
+    }
+}
+
+/// The shim's word for where streams lead.
+fn streams(stdio: engine::Stdio) -> Streams {
+    match stdio {
+        engine::Stdio::Logged => Streams::Logged,
+        engine::Stdio::Attached { terminal } => Streams::Attached(terminal.map(super::attach::size)),
     }
 }
 
@@ -166,6 +175,7 @@ mod tests {
             port: None,
             limits: Limits { memory_bytes: 1 << 29, cpu_weight: 1, processes: 256, disk_bytes: 1 << 30 },
             fds,
+            stdio: engine::Stdio::Logged,
         }
     }
 

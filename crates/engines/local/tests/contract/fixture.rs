@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use engine::{Engine, Event, Exit, Image, InstanceSpec, Kind, Limits, Variant};
+use engine::{Engine, Event, Exit, Image, InstanceSpec, Kind, Limits, Stdio, Variant};
 use inside_contract::{Launch, Program};
 use local::git::RepositoriesConfig;
 use local::images::ImagesConfig;
@@ -275,6 +275,7 @@ pub(crate) fn spec() -> InstanceSpec {
         port: None,
         limits: Limits { memory_bytes: 128 << 20, cpu_weight: 1, processes: 64, disk_bytes: 64 << 20 },
         fds: vec![],
+        stdio: Stdio::Logged,
     }
 }
 
@@ -349,9 +350,11 @@ fn link_stack(folder: &Path) {
         for name in ["app", "bin", "dev", "etc", "home", "proc", "run", "sys", "tmp", "usr/bin", "var/tmp", "lib64"] {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
-        for name in
-            ["bash", "cat", "id", "ls", "mkdir", "perl", "sleep", "dd", "head", "rm", "true", "env", "mv", "touch"]
-        {
+        let programs = [
+            "bash", "cat", "dd", "env", "head", "id", "ls", "mkdir", "mv", "perl", "rm", "sleep", "stty", "touch",
+            "tr", "true", "tty",
+        ];
+        for name in programs {
             copy_program(&Path::new("/usr/bin").join(name), &root);
         }
         std::fs::copy("/usr/bin/bash", root.join("bin/bash")).unwrap();

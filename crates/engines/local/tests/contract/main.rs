@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy knows only the test functions as such")]
 
+mod attached;
 mod collection;
 mod fixture;
 mod isolation;

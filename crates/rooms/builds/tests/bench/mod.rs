@@ -112,6 +112,7 @@ impl Bench {
                         state,
                         address: None,
                         restart_asked: false,
+                        one_off: None,
                         created_at: Timestamp::now(),
                         updated_at: Timestamp::now(),
                     };

@@ -65,7 +65,7 @@ fn by_name(app: &AppView) -> BTreeMap<DynoName, Place<'_>> {
             names.insert(name.clone(), Place { name, wanted: Some(wanted.clone()), rows: vec![] });
         }
     }
-    for dyno in &app.dynos {
+    for dyno in app.dynos.iter().filter(|dyno| dyno.one_off.is_none()) {
         let unwanted = || Place { name: dyno.name.clone(), wanted: None, rows: vec![] };
         names.entry(dyno.name.clone()).or_insert_with(unwanted).rows.push(dyno);
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use engine::{Exit, InstanceState, Kind};
-use store::dynos::Dyno;
+use store::dynos::{Dyno, OneOff};
 use tokio::time::Instant;
 use vocabulary::{AppId, DynoId, DynoSize, DynoState, ProcessTypes, ReleaseId, Timestamp};
 
@@ -68,6 +68,7 @@ impl Case {
             state,
             address: None,
             restart_asked: false,
+            one_off: None,
             created_at: Timestamp::from_micros(0),
             updated_at: Timestamp::from_micros(0),
         });
@@ -88,11 +89,22 @@ impl Case {
         }
     }
 
+    /// Adds a one-off dyno that was recorded so many seconds ago and may live for a minute.
+    fn one_off(&mut self, state: DynoState, has: &Has, seconds_ago: u64) -> DynoId {
+        let id = self.dyno("run.1234", self.old, state, has);
+        let ago = i64::try_from(seconds_ago * 1_000_000).unwrap();
+        let row = self.row(id);
+        row.created_at = Timestamp::from_micros(-ago);
+        row.one_off = Some(OneOff { attached: None, tells_status: false, time_to_live: Duration::from_mins(1) });
+        id
+    }
+
     /// The steps, as text: `create web.1`, `stop worker.1 Replaced`.
     fn steps(&self) -> Vec<String> {
         let apps = BTreeMap::from([(self.app, self.view.clone())]);
         let (observed, memory, config) = (&self.observed, &self.memory, &self.config);
-        let plan = plan(&World { apps: &apps, observed, memory, config, now: self.now });
+        let plan =
+            plan(&World { apps: &apps, observed, memory, config, now: self.now, today: Timestamp::from_micros(0) });
         plan.steps.iter().map(|step| self.text(step)).collect()
     }
 
@@ -356,4 +368,49 @@ fn the_states_an_instance_can_have_are_all_planned_for() {
     case.memory.ended_since.insert(ended, case.now - case.config.linger);
     assert_eq!(case.steps(), ["stop orphan web.1", "remove web.2"]);
     assert!(matches!(case.observed.get(ended).unwrap().state, InstanceState::Exited(_)));
+}
+
+#[test]
+fn a_one_off_dyno_starts_once_and_is_forgotten() {
+    let steps = |state, has| {
+        let mut case = Case::new(&[]);
+        case.one_off(state, &has, 0);
+        case.steps()
+    };
+    assert_eq!(steps(DynoState::Starting, Has::Nothing), ["start run.1234"]);
+    assert_eq!(steps(DynoState::Starting, Has::Running), ["ready run.1234 false"]);
+    assert_eq!(steps(DynoState::Starting, Has::Exited), ["ready run.1234 false"]);
+    assert_eq!(steps(DynoState::Up, Has::Running), NOTHING);
+    assert_eq!(steps(DynoState::Up, Has::Exited), ["finish run.1234"]);
+    assert_eq!(steps(DynoState::Up, Has::Nothing), ["forget run.1234"]);
+    assert_eq!(steps(DynoState::Crashed, Has::Nothing), ["forget run.1234"]);
+    assert_eq!(steps(DynoState::Down, Has::Exited), ["finish run.1234"]);
+    assert_eq!(steps(DynoState::Down, Has::Running), ["stop run.1234 Again"]);
+}
+
+#[test]
+fn a_one_off_dyno_is_stopped_when_asked_or_when_its_time_is_over() {
+    let mut case = Case::new(&[]);
+    let id = case.one_off(DynoState::Up, &Has::Running, 59);
+    assert_eq!(case.steps(), NOTHING);
+    case.row(id).restart_asked = true;
+    assert_eq!(case.steps(), ["stop run.1234 NotWanted"]);
+    let mut case = Case::new(&[]);
+    case.one_off(DynoState::Up, &Has::Running, 60);
+    assert_eq!(case.steps(), ["stop run.1234 Expired"]);
+    let mut case = Case::new(&[]);
+    let id = case.one_off(DynoState::Starting, &Has::Nothing, 0);
+    case.row(id).restart_asked = true;
+    assert_eq!(case.steps(), ["forget run.1234"]);
+}
+
+#[test]
+fn the_formation_and_one_off_dynos_leave_each_other_alone() {
+    let mut case = Case::new(&[("web", 1)]);
+    case.dyno("web.1", case.new, DynoState::Up, &Has::Listening);
+    let id = case.one_off(DynoState::Up, &Has::Running, 0);
+    case.row(id).name = "web.7".parse().unwrap();
+    assert_eq!(case.steps(), NOTHING);
+    let case = Case::new(&[("run", 1)]);
+    assert_eq!(case.steps(), NOTHING);
 }

@@ -214,6 +214,15 @@ impl Simulated {
                     None => (Err(Refusal::NotFound("output".to_owned())), vec![]),
                 });
             }
+            Request::Attach { id } => {
+                let known = self.state.lock().unwrap().instances.contains_key(&id);
+                if !known {
+                    return Some((Err(Refusal::NotFound("instance".to_owned())), vec![]));
+                }
+                let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+                std::io::Write::write_all(&mut theirs, b"attached").unwrap();
+                return Some((Ok(Reply::Done), vec![ours.into()]));
+            }
             Request::Missing { layers } => {
                 let missing = self.missing();
                 Ok(Reply::Missing(layers.into_iter().filter(|layer| missing.contains(layer)).collect()))
@@ -263,6 +272,7 @@ impl Simulated {
                 self.say(id, text);
                 self.end(id, Exit { status: 0, out_of_memory: false });
             }
+            (_, "interrupted", _) => drop(self.events.send(Event::Unattached { id, came: true })),
             (_, "work", _) => self.say(id, "working"),
             (_, "listen" | "stubborn", Some(address)) => self.listen(id, address),
             (_, "loopback", _) => drop(self.events.send(Event::LoopbackOnly { id })),
