@@ -181,7 +181,9 @@ impl Shim<'_> {
                 }
             }
             Ok(Some((ToShim::Go, _))) => {}
-            // An engine that left, or speaks nonsense, is forgotten.
+            // A newer engine has words that this shim, which is older, does not know.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+            // An engine that left is forgotten.
             Ok(None) | Err(_) => drop(self.engines.remove(engine)),
         }
     }
