@@ -141,12 +141,21 @@ pub async fn logged_in(write: &mut Write, id: AccountId) -> Result<(), Error> {
 }
 
 /// Removes an account that owns no app, and all that lets anybody in as it. If it once deployed to somebody's app, an
-/// empty account stays behind the release: without a name, its email replaced, with no way to sign in.
-pub async fn remove(write: &mut Write, id: AccountId) -> Result<(), Error> {
+/// empty account stays behind the release: without a name, its email replaced, with no way to sign in. False, and
+/// nothing removed, if it owns an app or is a team's only admin.
+pub async fn remove(write: &mut Write, id: AccountId) -> Result<bool, Error> {
     let id = id.to_string();
+    let bound = sqlx::query(
+        "SELECT EXISTS (SELECT 1 FROM apps WHERE owner_id = $1 AND team_id IS NULL) OR EXISTS (SELECT 1 FROM teams \
+         WHERE (SELECT group_concat(account_id) FROM team_members WHERE team_id = teams.id AND role = 'admin') = $1) \
+         AS bound",
+    );
+    if bound.bind(&id).fetch_one(&mut *write.transaction).await?.try_get("bound")? {
+        return Ok(false);
+    }
     let deleted = sqlx::query("DELETE FROM accounts WHERE id = $1").bind(&id).execute(&mut *write.transaction).await;
     match deleted {
-        Ok(_) => return Ok(()),
+        Ok(_) => return Ok(true),
         Err(error) if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) => {}
         Err(error) => return Err(error.into()),
     }
@@ -164,5 +173,5 @@ pub async fn remove(write: &mut Write, id: AccountId) -> Result<(), Error> {
     ] {
         sqlx::query(statement).bind(&id).execute(&mut *write.transaction).await?;
     }
-    Ok(())
+    Ok(true)
 }

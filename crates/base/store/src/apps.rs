@@ -122,16 +122,27 @@ pub async fn of_team(store: &Store, team: TeamId) -> Result<Vec<App>, Error> {
 }
 
 /// Gives an app to a team, or takes it out of one with nothing; `owner` is the new owner, or who brings it there. It
-/// is not locked afterwards.
-pub async fn give(write: &mut Write, id: AppId, owner: AccountId, team: Option<TeamId>) -> Result<(), Error> {
-    let statement =
-        sqlx::query("UPDATE apps SET owner_id = $2, team_id = $3, locked = 0, updated_at = $4 WHERE id = $1")
-            .bind(id.to_string())
-            .bind(owner.to_string())
-            .bind(team.map(|team| team.to_string()))
-            .bind(Timestamp::now().micros());
-    statement.execute(&mut *write.transaction).await?;
-    Ok(())
+/// is not locked afterwards. False, and nothing given, if it changed hands since it was known to be `from`'s.
+pub async fn give(
+    write: &mut Write,
+    id: AppId,
+    from: (AccountId, Option<TeamId>),
+    owner: AccountId,
+    team: Option<TeamId>,
+) -> Result<bool, Error> {
+    let (giver, held) = from;
+    let statement = sqlx::query(
+        "UPDATE apps SET owner_id = $2, team_id = $3, locked = 0, updated_at = $4 WHERE id = $1 AND owner_id = $5 \
+         AND COALESCE(team_id, '') = $6",
+    );
+    let statement = statement
+        .bind(id.to_string())
+        .bind(owner.to_string())
+        .bind(team.map(|team| team.to_string()))
+        .bind(Timestamp::now().micros())
+        .bind(giver.to_string())
+        .bind(held.map(|team| team.to_string()).unwrap_or_default());
+    Ok(statement.execute(&mut *write.transaction).await?.rows_affected() == 1)
 }
 
 /// Locks or unlocks a team's app.

@@ -234,18 +234,34 @@ pub async fn get(write: &mut Write, id: AuthorizationId) -> Result<Option<Author
     row.fetch_optional(&mut *write.transaction).await?.as_ref().map(authorization).transpose()
 }
 
-/// The authorization an access token stands for, unless it has expired.
+/// The authorization an access token stands for, unless it has expired or its account was removed.
 pub async fn by_token(store: &Store, token: &Secret) -> Result<Option<Authorization>, Error> {
-    let row = sqlx::query(select!("WHERE token_hash = $1 AND (expires_at IS NULL OR expires_at > $2)"))
-        .bind(hash::of(token))
-        .bind(Timestamp::now().micros());
+    let row = sqlx::query(select!(
+        "WHERE token_hash = $1 AND (expires_at IS NULL OR expires_at > $2) AND EXISTS (SELECT 1 FROM accounts \
+         WHERE accounts.id = authorizations.account_id AND accounts.password_hash <> '')"
+    ));
+    let row = row.bind(hash::of(token)).bind(Timestamp::now().micros());
     row.fetch_optional(&store.readers).await?.as_ref().map(authorization).transpose()
 }
 
-/// The authorization a refresh token stands for.
+/// The authorization a refresh token stands for, unless its account was removed.
 pub async fn by_refresh_token(write: &mut Write, token: &Secret) -> Result<Option<Authorization>, Error> {
-    let row = sqlx::query(select!("WHERE refresh_hash = $1")).bind(hash::of(token));
+    let row = sqlx::query(select!(
+        "WHERE refresh_hash = $1 AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = authorizations.account_id \
+         AND accounts.password_hash <> '')"
+    ));
+    let row = row.bind(hash::of(token));
     row.fetch_optional(&mut *write.transaction).await?.as_ref().map(authorization).transpose()
+}
+
+/// How many authorizations made by hand an account has that have not ended for good.
+pub async fn count_living(store: &Store, account: AccountId) -> Result<i64, Error> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS n FROM authorizations WHERE account_id = $1 AND session_id IS NULL \
+         AND (expires_at IS NULL OR expires_at > $2 OR refresh_hash IS NOT NULL)",
+    );
+    let row = row.bind(account.to_string()).bind(Timestamp::now().micros());
+    Ok(row.fetch_one(&store.readers).await?.try_get("n")?)
 }
 
 /// An account's authorizations, oldest first.

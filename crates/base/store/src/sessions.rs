@@ -59,7 +59,10 @@ pub async fn create(
 
 /// The session of a browser's cookie, unless it has ended.
 pub async fn by_cookie(store: &Store, cookie: &Secret) -> Result<Option<Session>, Error> {
-    let row = sqlx::query("SELECT * FROM sessions WHERE cookie_hash = $1 AND expires_at > $2");
+    let row = sqlx::query(
+        "SELECT * FROM sessions WHERE cookie_hash = $1 AND expires_at > $2 AND EXISTS (SELECT 1 FROM accounts \
+         WHERE accounts.id = sessions.account_id AND accounts.password_hash <> '')",
+    );
     let row = row.bind(hash::of(cookie)).bind(Timestamp::now().micros());
     row.fetch_optional(&store.readers).await?.as_ref().map(session).transpose()
 }

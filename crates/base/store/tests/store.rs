@@ -182,8 +182,8 @@ async fn a_removed_account_stays_behind_what_it_deployed_and_cannot_sign_in() {
         account_id: other.id,
     };
     releases::create(&mut write, &release).await.unwrap();
-    accounts::remove(&mut write, other.id).await.unwrap();
-    accounts::remove(&mut write, clean.id).await.unwrap();
+    assert!(accounts::remove(&mut write, other.id).await.unwrap());
+    assert!(accounts::remove(&mut write, clean.id).await.unwrap());
     write.commit().await.unwrap();
     assert!(accounts::by_email(&store, "bob@example.com").await.unwrap().is_none());
     assert!(authorizations::by_token(&store, &token).await.unwrap().is_none());
@@ -191,6 +191,25 @@ async fn a_removed_account_stays_behind_what_it_deployed_and_cannot_sign_in() {
     assert_eq!((left.name, left.password_hash.reveal()), (None, ""));
     assert!(accounts::get(&store, clean.id).await.unwrap().is_none());
     assert_eq!(accounts::all(&store).await.unwrap().len(), 1);
+    // What was under way when it was removed makes a token that is worth nothing.
+    let mut write = store.write().await.unwrap();
+    let late = Secret::new("HRKU-late-late-late-late-late-late-late-late");
+    authorizations::create(&mut write, &authorizations::New { token: &late, ..new }).await.unwrap();
+    write.commit().await.unwrap();
+    assert!(authorizations::by_token(&store, &late).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn who_owns_an_app_stays_and_an_app_is_given_once() {
+    let (store, _folder) = store::scratch().await;
+    let app = app(&store, "sushi").await;
+    let mut write = store.write().await.unwrap();
+    assert!(!accounts::remove(&mut write, app.owner_id).await.unwrap());
+    let bob = accounts::create(&mut write, "bob@example.com", &Secret::new("hash")).await.unwrap();
+    assert!(apps::give(&mut write, app.id, (app.owner_id, None), bob.id, None).await.unwrap());
+    assert!(!apps::give(&mut write, app.id, (app.owner_id, None), app.owner_id, None).await.unwrap());
+    write.commit().await.unwrap();
+    assert_eq!(apps::get(&store, app.id).await.unwrap().unwrap().owner_id, bob.id);
 }
 
 #[tokio::test]

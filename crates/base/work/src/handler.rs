@@ -7,6 +7,9 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::patience::Patience;
 
+/// Why a job failed that was run too often.
+const INTERRUPTED: &str = "the platform was interrupted too often";
+
 /// How a run of a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -67,31 +70,36 @@ impl Handler {
     /// One run of a job, to what becomes of its row. At most `runs` of them; a pause lies between each and the next, in
     /// which the job keeps its place in its lane.
     pub(crate) async fn conduct(&self, job: Job, runs: u32, patience: Patience) -> Outcome {
+        if job.attempts >= runs {
+            // Its failure could not be recorded the last time.
+            return self.give_up(job, INTERRUPTED, runs, patience).await;
+        }
         let reason = match guarded((self.run)(job.clone())).await {
             Ok(Outcome::Done) => return Outcome::Done,
             Ok(Outcome::Again) if job.attempts.saturating_add(1) < runs => {
                 tokio::time::sleep(patience.pause(job.attempts)).await;
                 return Outcome::Again;
             }
-            Ok(Outcome::Again) => "the platform was interrupted too often",
+            Ok(Outcome::Again) => INTERRUPTED,
             Err(error) => {
                 tracing::error!(?error, job.kind, job.id, "a job panicked; it is not run again");
                 "a part of the platform broke; its log says more"
             }
         };
-        self.give_up(job, reason, runs, patience).await;
-        Outcome::Done
+        self.give_up(job, reason, runs, patience).await
     }
 
-    async fn give_up(&self, job: Job, reason: &str, runs: u32, patience: Patience) {
-        let Some(fail) = &self.fail else { return };
+    /// Records that a job failed. While that cannot be done its row stays, so that nobody waits for what never ends.
+    async fn give_up(&self, job: Job, reason: &str, runs: u32, patience: Patience) -> Outcome {
+        let Some(fail) = &self.fail else { return Outcome::Done };
         for attempt in 0..runs {
             match guarded(fail((job.clone(), reason.to_owned()))).await {
-                Ok(Outcome::Done) => return,
                 Ok(Outcome::Again) => tokio::time::sleep(patience.pause(attempt)).await,
-                Err(_) => break,
+                // Recorded; or it panics, and would again.
+                Ok(Outcome::Done) | Err(_) => return Outcome::Done,
             }
         }
-        tracing::error!(job.kind, job.payload, reason, "a job failed, and that could not be recorded");
+        tracing::error!(job.kind, job.payload, reason, "a job failed, and that could not be recorded yet");
+        Outcome::Again
     }
 }

@@ -143,7 +143,9 @@ pub async fn remove(store: &Store, email: &str) -> Result<(), UserError> {
         return Err(UserError::LeadsTeam { email: account.email, team: team.name });
     }
     let mut write = store.write().await?;
-    store::accounts::remove(&mut write, account.id).await?;
+    if !store::accounts::remove(&mut write, account.id).await? {
+        return Err(UserError::OwnsApps { email: account.email, apps: vec![] });
+    }
     Ok(write.commit().await?)
 }
 

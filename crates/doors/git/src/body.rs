@@ -1,14 +1,18 @@
 //! A request's body on its way into git: bounded, and unzipped where the client zipped it.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use axum::body::Body;
 use flate2::write::GzDecoder;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use crate::pushes::{Arriving, Kept};
 
+/// How long a client may send nothing while it holds one of the places for git.
+const SILENCE: Duration = Duration::from_mins(2);
 /// How much zipped input is unzipped at a time: 4 KiB become 4 MiB at the very worst.
 const SLICE: usize = 4 * 1024;
 
@@ -17,6 +21,8 @@ const SLICE: usize = 4 * 1024;
 pub(crate) enum Error {
     #[error("the client stopped sending")]
     Client(#[source] axum::Error),
+    #[error("the client sent nothing for {} s", SILENCE.as_secs())]
+    Stalled,
     #[error("the body has more than {0} bytes")]
     TooLarge(u64),
     #[error("the body is not what its Content-Encoding says")]
@@ -37,7 +43,7 @@ pub(crate) async fn copy(
     let (mut body, mut keep) = (body, Beside(keep));
     let mut unzip = zipped.then(|| GzDecoder::new(Vec::new()));
     let (mut received, mut given) = (0, 0);
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(SILENCE, body.frame()).await.map_err(|_| Error::Stalled)? {
         let Ok(data) = frame.map_err(Error::Client)?.into_data() else { continue };
         received += data.len() as u64;
         within(received, limit)?;

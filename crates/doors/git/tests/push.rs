@@ -230,7 +230,7 @@ async fn whoever_is_let_in_reaches_as_far_as_they_may() {
     let mut write = door.bench.store.write().await.unwrap();
     let team = store::teams::create(&mut write, &"acme".parse().unwrap()).await.unwrap();
     store::team_members::set(&mut write, team.id, other.id, TeamRole::Member).await.unwrap();
-    store::apps::give(&mut write, app.id, owner.id, Some(team.id)).await.unwrap();
+    assert!(store::apps::give(&mut write, app.id, (app.owner_id, None), owner.id, Some(team.id)).await.unwrap());
     write.commit().await.unwrap();
     let url = door.url(server::STRANGER, "app");
     for (given, told) in [("view", "403"), ("view,operate,manage", "403"), ("view,deploy", "")] {

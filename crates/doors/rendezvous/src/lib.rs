@@ -22,6 +22,8 @@ use wire::Connection;
 
 /// How long a router may take to say what it wants.
 const QUESTION: Duration = Duration::from_secs(5);
+/// How long to wait for descriptors or memory before the next connection is taken.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How many may wait for their program at a time; more wait to be heard.
 const WAITING: usize = 256;
 
@@ -31,8 +33,14 @@ pub async fn serve(listener: UnixListener, dynos: Dynos, router_uid: u32) -> std
     loop {
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
-        let (stream, _) = listener.accept().await?;
-        let connection = Connection::new(stream)?;
+        let connection = match listener.accept().await.and_then(|(stream, _)| Connection::new(stream)) {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::error!(%error, "could not take a router's connection");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
         let uid = connection.peer().uid;
         if uid != router_uid && uid != 0 {
             tracing::warn!(peer.uid = uid, "somebody else than a router came to the rendezvous");

@@ -110,6 +110,9 @@ impl Releases {
     }
 
     async fn fail(&self, id: ReleaseId, reason: &str) -> Result<(), Error> {
+        if let Err(error) = self.end_instance(id).await {
+            tracing::error!(release.id = %id, %error, "could not end what runs of a release phase that failed");
+        }
         let Some(release) = store::releases::get(&self.store, id).await? else { return Ok(()) };
         self.end(&release, None, ReleaseEvent::Fail).await?;
         self.say_api(release.app_id, lines::failed(release.version, reason));
@@ -120,11 +123,19 @@ impl Releases {
         Ok(())
     }
 
+    /// Takes the phase's instance away, if it is there; it has the release's id.
+    async fn end_instance(&self, id: ReleaseId) -> Result<(), engine::Error> {
+        let Ok(id) = id.to_string().parse::<DynoId>() else { return Ok(()) };
+        patiently(|| self.engine.remove(id)).await
+    }
+
     async fn phase(&self, id: ReleaseId, attempts: u32) -> Result<Outcome, Cut> {
-        let Some(release) = store::releases::get(&self.store, id).await? else { return Ok(Outcome::Done) };
-        if release.status != ReleaseStatus::Pending {
+        let release = store::releases::get(&self.store, id).await?;
+        let Some(release) = release.filter(|release| release.status == ReleaseStatus::Pending) else {
+            // Its app was deleted, or an earlier run was cut off behind the verdict: nobody else ends what still runs.
+            self.end_instance(id).await?;
             return Ok(Outcome::Done);
-        }
+        };
         let slug = match release.slug_id {
             Some(id) => store::slugs::get(&self.store, id).await?,
             None => None,

@@ -162,18 +162,23 @@ impl Retention {
         Ok(())
     }
 
-    /// Deletes repositories without an app, and has those tidied that were pushed to.
+    /// Deletes repositories without an app, and has those tidied that were pushed to. One that gives trouble does not
+    /// keep the others waiting, and has its next turn when they do.
     async fn look_after_repositories(&self, tidied: &mut Tidied, freed: &mut Freed) -> Result<(), Error> {
         let repositories = self.engine.repositories().await?;
         let apps: HashSet<AppId> = store::apps::all(&self.store).await?.into_iter().map(|app| app.id).collect();
         tidied.retain(|app, _| apps.contains(app));
         for app in repositories {
             if !apps.contains(&app) {
-                self.engine.remove_repository(app).await?;
-                freed.repositories += 1;
+                match self.engine.remove_repository(app).await {
+                    Ok(()) => freed.repositories += 1,
+                    Err(error) => tracing::warn!(app.id = %app, %error, "could not delete a repository"),
+                }
             } else if tidied.get(&app).is_none_or(|at| *at < ago(self.config.timer)) {
-                self.engine.tidy_repository(app).await?;
                 tidied.insert(app, Timestamp::now());
+                if let Err(error) = self.engine.tidy_repository(app).await {
+                    tracing::warn!(app.id = %app, %error, "could not tidy a repository");
+                }
             }
         }
         Ok(())

@@ -78,10 +78,10 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let jobs = Jobs::new(parts.store.clone(), parts.wakers.jobs.clone(), JOBS)
         .on("build", parts.builds.job())
         .on("release_phase", parts.releases.job());
-    tokio::spawn(parts.logs.clone().run(queue));
-    tokio::spawn(routes.run(routes_socket));
-    tokio::spawn(parts.dynos.clone().run());
-    tokio::spawn(make_retention(&parts, settings).run());
+    keep("logs", parts.logs.clone().run(queue));
+    keep("routes", routes.run(routes_socket));
+    keep("dynos", parts.dynos.clone().run());
+    keep("retention", make_retention(&parts, settings).run());
     tokio::spawn(meet(rendezvous_socket, parts.dynos.clone(), router_uid()?));
     tokio::spawn(async move {
         if let Err(error) = jobs.run().await {
@@ -197,6 +197,15 @@ fn make_routes(
 
 fn router_uid() -> Result<u32, Error> {
     Ok(Users::ensure().map_err(doing("find the system users"))?.router.uid)
+}
+
+/// Runs what must run as long as control does: if it ends, the supervisor starts control again.
+fn keep(name: &'static str, run: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(async move {
+        let ended = work::guarded(run).await;
+        tracing::error!(name, ?ended, "a part of control ended; starting control again");
+        std::process::exit(1);
+    });
 }
 
 /// Brings clients and programs together for as long as control runs.

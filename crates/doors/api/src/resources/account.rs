@@ -88,7 +88,9 @@ pub(crate) async fn delete(caller: Permitted<ManageAccount>, State(state): State
         return Err(Error::invalid(format!("You are the only admin of the team {name}. Leave it to somebody first.")));
     }
     let mut write = state.store.write().await?;
-    store::accounts::remove(&mut write, caller.account.id).await?;
+    if !store::accounts::remove(&mut write, caller.account.id).await? {
+        return Err(Error::invalid("You were given an app or a team meanwhile. Look at what you have and try again."));
+    }
     write.commit().await?;
     Ok(Json(shape(&caller.account)))
 }

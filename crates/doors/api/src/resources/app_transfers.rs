@@ -99,7 +99,10 @@ pub(crate) async fn update(
         return Err(Error::invalid("This transfer was answered already."));
     }
     if event == TransferEvent::Accept {
-        store::apps::give(&mut write, transfer.app_id, transfer.recipient_id, None).await?;
+        let from = (transfer.owner_id, None);
+        if !store::apps::give(&mut write, transfer.app_id, from, transfer.recipient_id, None).await? {
+            return Err(Error::invalid("The app is no longer its old owner's to give."));
+        }
         store::collaborators::remove(&mut write, transfer.app_id, transfer.recipient_id).await?;
         let before = Permissions::ALL_BUT_MANAGE;
         store::collaborators::set(&mut write, transfer.app_id, transfer.owner_id, before).await?;

@@ -192,7 +192,7 @@ async fn record(state: &ApiState, name: &AppName, new: &New) -> Result<App> {
     let mut write = state.store.write().await?;
     let mut app = store::apps::create(&mut write, name, new.owner, new.stack).await.map_err(|e| taken(e, name))?;
     if new.team.is_some() {
-        store::apps::give(&mut write, app.id, new.owner, new.team).await?;
+        store::apps::give(&mut write, app.id, (new.owner, None), new.owner, new.team).await?;
         store::collaborators::create(&mut write, app.id, new.owner, Permissions::ALL).await?;
         app.team_id = new.team;
     }

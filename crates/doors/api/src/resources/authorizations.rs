@@ -27,7 +27,7 @@ const LONGEST_SECONDS: i64 = 10 * 366 * 24 * 3600;
 const LONGEST_DESCRIPTION: usize = 255;
 
 /// The most authorizations of one account.
-const MOST: usize = 1000;
+const MOST: i64 = 1000;
 
 /// What `POST /oauth/authorizations` takes.
 #[derive(Debug, Deserialize)]
@@ -79,7 +79,7 @@ pub(crate) async fn create(
     let scope = body.scope.unwrap_or_else(|| vec!["global".to_owned()]);
     scope::known(&scope)?;
     let description = described(body.description)?;
-    if store::authorizations::list(&state.store, caller.account.id).await?.len() >= MOST {
+    if store::authorizations::count_living(&state.store, caller.account.id).await? >= MOST {
         return Err(Error::invalid(format!("An account has at most {MOST} authorizations. Revoke some first.")));
     }
     if let Some(ClientIdentity::Text(client) | ClientIdentity::Object { id: client }) = body.client {

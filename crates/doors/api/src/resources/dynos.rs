@@ -50,6 +50,9 @@ pub(crate) async fn info(
     Ok(Json(shape(&dyno, &own.app, &versions(&state, &own.app).await?)))
 }
 
+/// The most bytes of names and values a one-off dyno is given, as many as config vars have.
+const MOST_ENV: usize = 64 * 1024;
+
 /// What `POST /apps/{app}/dynos` takes, and `POST /apps/{app}/dynos/{dyno}` of it what a program inside can have.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Create {
@@ -116,7 +119,7 @@ fn attach_url(base: &Base, secret: &Secret) -> String {
 /// Clients send numbers as well as texts, and null for what they do not know. A width or height of 0 is not known
 /// either.
 fn env(given: BTreeMap<String, Value>) -> Result<ConfigVars> {
-    let mut env = ConfigVars::new();
+    let (mut env, mut bytes) = (ConfigVars::new(), 0);
     for (name, value) in given {
         let value = match value {
             Value::Null => continue,
@@ -130,6 +133,10 @@ fn env(given: BTreeMap<String, Value>) -> Result<ConfigVars> {
         }
         if ["COLUMNS", "LINES"].contains(&name.as_str()) && value.parse() == Ok(0_u16) {
             continue;
+        }
+        bytes += name.len() + value.len();
+        if bytes > MOST_ENV {
+            return Err(Error::invalid(format!("env has more than {MOST_ENV} bytes.")));
         }
         let name = name.parse().map_err(|error| Error::invalid(format!("{error}.")))?;
         env.insert(name, Secret::new(value));

@@ -134,7 +134,8 @@ async fn by_code(write: &mut Write, code: &Secret, verifier: Option<&Secret>) ->
         return Err(refused());
     }
     let proved = match &grant.challenge {
-        None => true,
+        // A verifier for a code without a challenge: somebody took the challenge away (RFC 9700, 2.1.1).
+        None => verifier.is_none(),
         Some(challenge) => verifier.is_some_and(|verifier| challenge_of(verifier) == *challenge),
     };
     if grant.expires_at <= Timestamp::now() || !proved {

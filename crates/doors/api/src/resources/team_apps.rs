@@ -12,7 +12,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use store::accounts::Account;
 use store::apps::App;
-use vocabulary::{AccountId, AppId, Permissions, Stack};
+use vocabulary::{AccountId, AppId, Permissions, Stack, TeamId};
 
 use crate::http::base::Base;
 use crate::http::body::Body;
@@ -160,10 +160,19 @@ async fn transfer(state: &ApiState, own: &access::Permitted<TransferApp>, owner:
     if own.team.is_some() {
         store::collaborators::remove_all(&mut write, own.app.id).await?;
     }
-    store::apps::give(&mut write, own.app.id, caller, Some(to.team.id)).await?;
+    given(store::apps::give(&mut write, own.app.id, held(own), caller, Some(to.team.id)).await?)?;
     store::collaborators::set(&mut write, own.app.id, caller, Permissions::ALL).await?;
     store::app_transfers::withdraw(&mut write, own.app.id).await?;
     Ok(write.commit().await?)
+}
+
+/// Whose the app was when the caller was permitted.
+fn held(own: &OnApp) -> (AccountId, Option<TeamId>) {
+    (own.app.owner_id, own.app.team_id)
+}
+
+fn given(was_theirs: bool) -> Result<()> {
+    if was_theirs { Ok(()) } else { Err(Error::invalid("The app changed hands meanwhile. Look at it and try again.")) }
 }
 
 /// Out of a team, to somebody who is in it or works on the app: nobody else is given an app without being asked.
@@ -178,7 +187,7 @@ async fn to_account(state: &ApiState, own: &OnApp, recipient: &Account) -> Resul
     }
     let mut write = state.store.write().await?;
     store::collaborators::remove_all(&mut write, own.app.id).await?;
-    store::apps::give(&mut write, own.app.id, recipient.id, None).await?;
+    given(store::apps::give(&mut write, own.app.id, held(own), recipient.id, None).await?)?;
     Ok(write.commit().await?)
 }
 

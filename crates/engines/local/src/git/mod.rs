@@ -101,7 +101,7 @@ impl Repositories {
         // No template: it would bring sample hooks.
         command.args(["init", "--quiet", "--bare", "--initial-branch=main", "--template=", "."]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let status = self.wait(command, &fresh, vec![]).await?;
+        let status = self.wait(command, &fresh, vec![], self.largest_input()).await?;
         if status != 0 {
             return Err(Refusal::Failed(format!("git init ended with {status}")));
         }
@@ -143,7 +143,7 @@ impl Repositories {
         }
         let [stdin, stdout, stderr] = standard;
         command.stdin(stdin).stdout(stdout).stderr(stderr);
-        self.wait(command, &repository, hook).await
+        self.wait(command, &repository, hook, self.largest_input()).await
     }
 
     fn path(&self, app: AppId) -> PathBuf {
@@ -178,9 +178,10 @@ impl Repositories {
         mut command: std::process::Command,
         repository: &Path,
         hook: Vec<(OwnedFd, i32)>,
+        largest_file: u64,
     ) -> Result<i32, Refusal> {
         let _place = self.children.acquire().await.map_err(|error| Refusal::Failed(error.to_string()))?;
-        let places = confine(&mut command, self.confinement(repository, hook));
+        let places = confine(&mut command, self.confinement(repository, hook, largest_file));
         let places = places.map_err(|error| Refusal::Failed(error.to_string()))?;
         let mut command = Command::from(command);
         let mut child = command.kill_on_drop(true).spawn().map_err(failed("start git"))?;
@@ -192,7 +193,12 @@ impl Repositories {
         }
     }
 
-    fn confinement(&self, repository: &Path, fds: Vec<(OwnedFd, i32)>) -> Confinement {
+    /// The largest file that may come of what a client sends.
+    fn largest_input(&self) -> u64 {
+        self.config.max_input_bytes.saturating_add(FILE_SLACK)
+    }
+
+    fn confinement(&self, repository: &Path, fds: Vec<(OwnedFd, i32)>, largest_file: u64) -> Confinement {
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
         let mut read = paths(&["/usr", "/bin", "/lib", "/lib64", "/dev/urandom"]);
         read.extend(paths(&["/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime"]));
@@ -201,7 +207,7 @@ impl Repositories {
         let limits = vec![
             (Resource::As, MEMORY),
             (Resource::Core, 0),
-            (Resource::Fsize, self.config.max_input_bytes.saturating_add(FILE_SLACK)),
+            (Resource::Fsize, largest_file),
             (Resource::Nofile, 1024),
             (Resource::Nproc, 1024),
         ];

@@ -40,7 +40,8 @@ impl Repositories {
         let age = format!("--prune={}.seconds.ago", UNREACHABLE.as_secs());
         command.args(["gc", "--quiet", &age]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match self.wait(command, &repository, vec![]).await? {
+        // One pack of all there is: larger than any single push.
+        match self.wait(command, &repository, vec![], u64::MAX).await? {
             0 => Ok(()),
             status => Err(Refusal::Failed(format!("git gc ended with {status}"))),
         }
