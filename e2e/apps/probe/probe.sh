@@ -24,5 +24,7 @@ echo "environ_secrets=$(tr '\0' '\n' </proc/1/environ 2>/dev/null | grep -ciE 's
 gateway=$(ip route show default 2>/dev/null | sed -n 's/^default via \([0-9.]*\).*/\1/p')
 for target in "169.254.169.254 80" "127.0.0.1 5080" "${gateway:-169.254.77.1} ${HOST_PORT:-22}" "$@"; do
   set -- $target
-  says "reaches_$1:$2" connects "$1" "$2"
+  # Beside each other: each that is dropped takes a second, and the answer must come in 30.
+  says "reaches_$1:$2" connects "$1" "$2" &
 done
+wait

@@ -53,5 +53,8 @@ fn finds_nothing(who: &str, found: &str) -> Result<(), Failure> {
 fn host_addresses() -> Result<Vec<String>, Failure> {
     let listed = e2e::run(std::process::Command::new("ip").args(["-4", "-oneline", "addr", "show"]))?.good()?;
     let addresses = listed.stdout.lines().filter_map(|line| line.split_whitespace().nth(3)?.split('/').next());
-    Ok(addresses.filter(|address| !address.starts_with("127.")).map(str::to_owned).collect())
+    let mut addresses: Vec<_> = addresses.filter(|address| !address.starts_with("127.")).map(str::to_owned).collect();
+    addresses.sort();
+    addresses.dedup();
+    Ok(addresses)
 }
