@@ -135,18 +135,16 @@ pub async fn list(store: &Store) -> Result<Vec<Listed>, UserError> {
 #[expect(clippy::disallowed_methods, reason = "an operator is asked for no permission")]
 pub async fn remove(store: &Store, email: &str) -> Result<(), UserError> {
     let account = find(store, email).await?;
-    let apps: Vec<AppName> = store::apps::owned_by(store, account.id).await?.into_iter().map(|app| app.name).collect();
-    if !apps.is_empty() {
-        return Err(UserError::OwnsApps { email: account.email, apps });
+    let mut write = store.write().await?;
+    if store::accounts::remove(&mut write, account.id).await? {
+        return Ok(write.commit().await?);
     }
+    drop(write);
     if let Some(team) = store::teams::led_alone_by(store, account.id).await?.into_iter().next() {
         return Err(UserError::LeadsTeam { email: account.email, team: team.name });
     }
-    let mut write = store.write().await?;
-    if !store::accounts::remove(&mut write, account.id).await? {
-        return Err(UserError::OwnsApps { email: account.email, apps: vec![] });
-    }
-    Ok(write.commit().await?)
+    let owned = store::apps::owned_by(store, account.id).await?.into_iter().filter(|app| app.team_id.is_none());
+    Err(UserError::OwnsApps { email: account.email, apps: owned.map(|app| app.name).collect() })
 }
 
 /// The code an authenticator with this secret shows now. For tests, which have no authenticator.

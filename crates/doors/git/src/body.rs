@@ -112,6 +112,13 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_falls_silent_is_not_waited_for() {
+        let body = Body::from_stream(futures_util::stream::pending::<io::Result<Vec<u8>>>());
+        let error = copy(body, false, 100, &mut Vec::new(), None).await.unwrap_err();
+        assert!(matches!(error, Error::Stalled), "{error}");
+    }
+
     #[tokio::test]
     async fn a_bomb_a_flood_and_a_lie_are_refused() {
         let bomb = gzip(&vec![0; 10_000_000]);

@@ -77,22 +77,20 @@ pub(crate) async fn update(
 
 /// `DELETE /account`, of who owns no app and leads no team alone: sessions and tokens are worthless when this has answered.
 pub(crate) async fn delete(caller: Permitted<ManageAccount>, State(state): State<Shared>) -> Result<Json<Account>> {
-    let mut apps = access::apps(&state.store, &caller, Which::Own).await?;
-    apps.retain(|app| app.team_id.is_none() && app.owner_id == caller.account.id);
-    if !apps.is_empty() {
-        let names = apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(Error::invalid(format!("You own {names}. Destroy or transfer what you own first.")));
+    let mut write = state.store.write().await?;
+    if store::accounts::remove(&mut write, caller.account.id).await? {
+        write.commit().await?;
+        return Ok(Json(shape(&caller.account)));
     }
+    drop(write);
     if let Some(team) = store::teams::led_alone_by(&state.store, caller.account.id).await?.first() {
         let name = &team.name;
         return Err(Error::invalid(format!("You are the only admin of the team {name}. Leave it to somebody first.")));
     }
-    let mut write = state.store.write().await?;
-    if !store::accounts::remove(&mut write, caller.account.id).await? {
-        return Err(Error::invalid("You were given an app or a team meanwhile. Look at what you have and try again."));
-    }
-    write.commit().await?;
-    Ok(Json(shape(&caller.account)))
+    let mut apps = access::apps(&state.store, &caller, Which::Own).await?;
+    apps.retain(|app| app.team_id.is_none() && app.owner_id == caller.account.id);
+    let names = apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
+    Err(Error::invalid(format!("You own {names}. Destroy or transfer what you own first.")))
 }
 
 /// `GET /account/rate-limits`

@@ -48,7 +48,7 @@ impl Sockets {
     pub(crate) fn bound(&self, port: u16, own: Ipv4Addr) -> Bound {
         let mut best = Bound::Nowhere;
         for table in &self.tables {
-            let text = read_all(table).unwrap_or_default();
+            let text = beginning(table).unwrap_or_default();
             for address in listening(&text, port) {
                 match judge(address, own) {
                     Bound::Reachable => return Bound::Reachable,
@@ -83,7 +83,7 @@ const ENOUGH: usize = 64 * 1024;
 
 /// The beginning of a table. Listening sockets stand first in it (`net/ipv4/tcp_ipv4.c`), and what follows can be as
 /// long as the dyno likes.
-fn read_all(table: &File) -> io::Result<String> {
+fn beginning(table: &File) -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut part = [0; 8192];
     loop {
@@ -137,6 +137,13 @@ mod tests {
         let table =
             format!("{HEAD}   0: {address}:1388 00000000:0000 {state} 00000000:00000000 00:00000000 00000000\n");
         listening(&table, 5000).map(|address| judge(address, OWN)).next().unwrap_or(Bound::Nowhere)
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_long_table_is_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, "x".repeat(3 * ENOUGH).as_bytes()).unwrap();
+        assert!((ENOUGH..2 * ENOUGH).contains(&beginning(&file).unwrap().len()));
     }
 
     #[test]
