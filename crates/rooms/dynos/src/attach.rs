@@ -72,7 +72,9 @@ impl Dynos {
             env: launch::environment(&config, &dyno.name.to_string(), port),
         };
         tracing::info!(app.name = %app.name, dyno.name = %dyno.name, "a program was asked for inside a dyno");
-        Ok(self.meetings.inside(dyno.id, launch, attached))
+        let too_many =
+            || Error::Invalid("Too many programs wait for their clients in this dyno. Try again.".to_owned());
+        self.meetings.inside(dyno.id, launch, attached).ok_or_else(too_many)
     }
 
     /// Joins whoever has a secret with the program it was made for.

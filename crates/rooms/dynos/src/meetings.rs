@@ -18,8 +18,11 @@ use vocabulary::{DynoId, Secret};
 
 /// How long a secret is good for.
 const GOOD_FOR: Duration = Duration::from_mins(1);
-/// The most secrets at a time; the oldest goes when there are more.
+/// The most secrets at a time; the oldest goes when there are more, and the platform's log says so.
 const MOST: usize = 4096;
+/// The most secrets for programs inside one dyno: as many as run there at a time (`shim`), so that nobody takes the
+/// place of others' secrets.
+const MOST_INSIDE: usize = 32;
 
 /// What a secret leads to.
 #[derive(Debug)]
@@ -49,9 +52,15 @@ impl Meetings {
         self.arrange(Program::OneOff(id), attached)
     }
 
-    /// A secret for one more program in a running dyno.
-    pub(crate) fn inside(&self, id: DynoId, launch: Launch, attached: Attached) -> Secret {
-        self.arrange(Program::Inside(id, launch), attached)
+    /// A secret for one more program in a running dyno; nothing if [`MOST_INSIDE`] wait for their clients.
+    pub(crate) fn inside(&self, id: DynoId, launch: Launch, attached: Attached) -> Option<Secret> {
+        let waiting = |meeting: &&Meeting| matches!(&meeting.program, Program::Inside(other, _) if *other == id);
+        let now = Instant::now();
+        let mut meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        meetings.retain(|_, meeting| meeting.until > now);
+        let count = meetings.values().filter(waiting).count();
+        drop(meetings);
+        (count < MOST_INSIDE).then(|| self.arrange(Program::Inside(id, launch), attached))
     }
 
     fn arrange(&self, program: Program, attached: Attached) -> Secret {
@@ -63,6 +72,7 @@ impl Meetings {
             && let Some(oldest) = meetings.iter().min_by_key(|(_, meeting)| meeting.until).map(|(hash, _)| *hash)
         {
             meetings.remove(&oldest);
+            tracing::warn!("more than {MOST} clients of programs are waited for; the oldest is given up");
         }
         meetings.insert(hash(&secret), Meeting { program, terminal, until });
         Secret::new(secret)
@@ -96,6 +106,8 @@ fn random_text() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -108,5 +120,19 @@ mod tests {
         assert!(meetings.take(secret.reveal()).is_none());
         let late = meetings.one_off(DynoId::new(), Attached { terminal: None });
         assert!(meetings.take_at(late.reveal(), Instant::now() + GOOD_FOR).is_none());
+    }
+
+    #[test]
+    fn a_dyno_waits_for_so_many_clients() {
+        let meetings = Meetings::default();
+        let launch = || Launch { program: launch::shell("true", false), env: BTreeMap::new() };
+        let dyno = DynoId::new();
+        let inside = |dyno| meetings.inside(dyno, launch(), Attached { terminal: None });
+        let mut secrets: Vec<_> = (0..MOST_INSIDE).filter_map(|_| inside(dyno)).collect();
+        assert_eq!(secrets.len(), MOST_INSIDE);
+        assert!(inside(dyno).is_none());
+        assert!(inside(DynoId::new()).is_some());
+        assert!(meetings.take(secrets.remove(0).reveal()).is_some());
+        assert!(inside(dyno).is_some());
     }
 }
