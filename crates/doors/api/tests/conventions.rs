@@ -143,3 +143,22 @@ async fn whoever_is_refused_is_heard_to_the_end() {
     let (answer, ()) = tokio::join!(api.send_raw(request), sent);
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text);
 }
+
+#[tokio::test]
+async fn a_token_that_ends_while_its_body_comes_does_nothing() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let made = api.owner(Method::POST, "/oauth/authorizations", json!({"description": "slow"})).await;
+    let token = vocabulary::Secret::new(made.json["access_token"]["token"].as_str().unwrap());
+    let id = made.json["id"].as_str().unwrap().parse().unwrap();
+    let store = api.store.clone();
+    let body = axum::body::Body::from_stream(futures_util::stream::once(async move {
+        let mut write = store.write().await.unwrap();
+        store::authorizations::delete(&mut write, id).await.unwrap();
+        write.commit().await.unwrap();
+        Ok::<_, std::io::Error>(json!({"A": "1"}).to_string())
+    }));
+    let slow = request(Method::PATCH, "/apps/sushi/config-vars", Some(&token)).body(body).unwrap();
+    assert_eq!(api.send_raw(slow).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(api.get("/apps/sushi/config-vars").await.json, json!({}));
+}

@@ -25,7 +25,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
 }
 
 /// What is beyond the limit is left unread; [`crate::http::to_the_end`] hears it.
-async fn read(mut body: Stream) -> Result<Vec<u8>, Error> {
+pub(crate) async fn read(mut body: Stream) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Error::bad_request("The request ended before its body did.".to_owned()))?;
