@@ -104,7 +104,7 @@ impl Authority {
 }
 
 /// Writes a file that everybody may read, whatever the umask says.
-fn publish(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn publish(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }

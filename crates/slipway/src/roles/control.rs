@@ -63,7 +63,7 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let routes_socket = listener(inheritance.fd("routes")?)?;
     let rendezvous_socket = listener(inheritance.fd("rendezvous")?)?;
     let key = SealKey::load_or_create(&layout.at("keys/seal.key")).map_err(doing("read the seal key"))?;
-    let store = Store::open(&layout.at("slipway.db"), key).await.map_err(doing("open the store"))?;
+    let store = Store::open(&layout.store(), key).await.map_err(doing("open the store"))?;
     ensure_administrator(&store, settings, layout).await?;
     let authority = Authority::open(layout, settings).map_err(doing("open the certificate authority"))?;
 
