@@ -90,6 +90,12 @@ impl Authority {
         self.leaf(names, addresses)
     }
 
+    /// A leaf for an app's host; nothing if it cannot be signed, which the log says.
+    pub(crate) fn app_leaf(&self, host: &str) -> Option<Leaf> {
+        let leaf = self.leaf(vec![host.to_owned()], &[]);
+        leaf.inspect_err(|error| tracing::error!(%error, host, "could not sign for the host of an app")).ok()
+    }
+
     fn leaf(&self, names: Vec<String>, addresses: &[IpAddr]) -> Result<Leaf, Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.clone())?;

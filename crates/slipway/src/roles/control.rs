@@ -16,7 +16,7 @@ use loglines::LogSink;
 use logs::Logs;
 use releases::Releases;
 use retention::Retention;
-use routes::Routes;
+use routes::{Routes, Signer};
 use routes_table::Departures;
 use store::Store;
 use store::seal::SealKey;
@@ -70,7 +70,7 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let (sink, queue) = LogSink::new();
     let departures = Departures::default();
     let parts = make_rooms(store, &sink, departures.clone(), settings, layout)?;
-    let routes = make_routes(&parts, sink, departures, &authority, settings, &mut inheritance)?;
+    let routes = make_routes(&parts, sink, departures, authority, settings, &mut inheritance)?;
 
     let apps = store::apps::all(&parts.store).await.map_err(doing("list the apps"))?;
     parts.logs.forget_others(apps.into_iter().map(|app| app.id).collect()).await;
@@ -172,7 +172,7 @@ fn make_routes(
     parts: &Parts,
     sink: LogSink,
     departures: Departures,
-    authority: &Authority,
+    authority: Authority,
     settings: &Settings,
     inheritance: &mut Inheritance,
 ) -> Result<Routes, Error> {
@@ -190,6 +190,7 @@ fn make_routes(
         domain: settings.domain.clone(),
         platform_hosts,
         leaves: vec![leaf],
+        signer: Signer::new(move |host| authority.app_leaf(host)),
         router_uid: router_uid()?,
     };
     Ok(Routes::new(parts.store.clone(), parts.wakers.clone(), departures, sink, config, replace))
