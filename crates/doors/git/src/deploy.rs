@@ -120,7 +120,8 @@ impl Deploys {
     async fn may_still(&self, push: &Push, to: &mut Sender) -> Result<bool, Error> {
         let denied = push.token.still_pushes(&self.store, push.app.id).await.err();
         if let Some(denied) = &denied {
-            print(to, format!(" !     {denied} The permission ended while the push was under way.\n").as_bytes()).await?;
+            print(to, format!(" !     {denied} The permission ended while the push was under way.\n").as_bytes())
+                .await?;
         }
         Ok(denied.is_none())
     }
