@@ -47,6 +47,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crashpoints::Point;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 
@@ -166,7 +167,10 @@ impl Store {
 impl Write {
     /// Makes the write lasting; on return it is on the disk.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
+        crashpoints::reach(Point::StoreCommitting);
+        self.transaction.commit().await?;
+        crashpoints::reach(Point::StoreCommitted);
+        Ok(())
     }
 }
 

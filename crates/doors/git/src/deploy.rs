@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use blobs::{Blobs, Draft, Outputs, Pin};
 use builds::Builds;
+use crashpoints::Point;
 use store::accounts::Account;
 use store::apps::App;
 use store::builds::Build;
@@ -69,6 +70,7 @@ impl Deploys {
             _ => return Err(nonsense().into()),
         };
         tracing::debug!(target: "timing", step = "hook speaks", app.name = %push.app.name);
+        crashpoints::reach(Point::PushIndexed);
         let taken = match plan(&updates) {
             Plan::Take(text) => {
                 print(to, text.as_bytes()).await?;
@@ -81,7 +83,9 @@ impl Deploys {
             Plan::Deploy(commit) => self.deploy(push, &commit, from, to).await?,
         };
         tracing::debug!(target: "timing", step = "verdict", app.name = %push.app.name);
-        Ok(frame::send(to, Kind::Verdict, &[u8::from(taken)]).await?)
+        frame::send(to, Kind::Verdict, &[u8::from(taken)]).await?;
+        crashpoints::reach(Point::PushAnswered);
+        Ok(())
     }
 
     async fn deploy(&self, push: &mut Push, commit: &str, from: &mut Receiver, to: &mut Sender) -> Result<bool, Error> {
@@ -95,6 +99,7 @@ impl Deploys {
             }
         };
         tracing::debug!(target: "timing", step = "source kept", app.name = %push.app.name);
+        crashpoints::reach(Point::PushSourceKept);
         print(to, b"Compressing source files... done.\nBuilding source:\n\n").await?;
         for path in &source.archived.submodules {
             let text = format!(
@@ -105,6 +110,7 @@ impl Deploys {
         let build = self.build(&push.app, &push.account, commit, &source).await?;
         push.build = Some(build.id);
         self.keep(push, build.id).await;
+        crashpoints::reach(Point::PushKept);
         self.follow(&push.app, &build, to).await
     }
 

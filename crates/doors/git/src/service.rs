@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use crashpoints::Point;
 use engine::GitService;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPIRES, PRAGMA};
 use http::{HeaderMap, Request, StatusCode};
@@ -129,6 +130,9 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
     let place = git.places.take(&account.id)?;
     git.engine.create_repository(app.id).await?;
     tracing::debug!(target: "timing", step = "pack comes", app.name = %app.name);
+    if wish == Wish::Push {
+        crashpoints::reach(Point::PushAccepted);
+    }
     let Child { mut stdin, stdout, hook, ended } = git.child(app.id, service, protocol, place)?;
     let (arrived, body_arrives) = oneshot::channel();
     let mut keep = None;
@@ -159,6 +163,7 @@ fn answer_hook(git: &Git, mut push: Push, mut from: Receiver, mut to: Sender, en
         }
         drop((from, to));
         let status = ended.await;
+        crashpoints::reach(Point::PushEnded);
         drop(live);
         match push.build {
             // Git heard the verdict and acted on it.

@@ -20,6 +20,7 @@ mod verify;
 use std::sync::Arc;
 
 use blobs::{Blobs, Outputs};
+use crashpoints::Point;
 use engine::Engine;
 use loglines::{LogLine, LogSink, Source};
 use releases::Releases;
@@ -142,6 +143,7 @@ impl Builds {
         let build = store::builds::create(&mut write, row).await?;
         store::jobs::add(&mut write, JOB, &build.app_id.to_string(), &job::payload(build.id)).await?;
         write.commit().await?;
+        crashpoints::reach(Point::BuildRecorded);
         self.wakers.jobs.wake();
         self.wakers.changes.tell();
         Ok(build)

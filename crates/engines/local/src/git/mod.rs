@@ -25,6 +25,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crashpoints::Point;
 use engine::{GitService, Refusal};
 use rustix::process::Resource;
 use sys::confine::{Confinement, Files, confine};
@@ -143,7 +144,11 @@ impl Repositories {
         }
         let [stdin, stdout, stderr] = standard;
         command.stdin(stdin).stdout(stdout).stderr(stderr);
-        self.wait(command, &repository, hook, self.largest_input()).await
+        let status = self.wait(command, &repository, hook, self.largest_input()).await?;
+        if service == GitService::Receive && status == 0 {
+            crashpoints::reach(Point::EngineGitEnded);
+        }
+        Ok(status)
     }
 
     fn path(&self, app: AppId) -> PathBuf {
