@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -139,10 +139,14 @@ impl<'a> Client<'a> {
         Ok((repository, app))
     }
 
+    /// Copies one of the suite's own apps into a repository of this user, with one commit on `main`.
+    pub fn repository_of_app(&'a self, name: &str) -> Result<Repository<'a>, Failure> {
+        self.repository_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("apps").join(name), name)
+    }
+
     /// Makes an app and pushes one of the suite's own apps to it. Answers its name.
     pub fn deploy_app(&self, name: &str) -> Result<String, Failure> {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps").join(name);
-        let repository = self.repository_of(&from, name)?;
+        let repository = self.repository_of_app(name)?;
         let app = repository.create()?;
         repository.push()?.good()?;
         Ok(app)
@@ -203,6 +207,13 @@ impl Repository<'_> {
     /// `git push heroku main`.
     pub fn push(&self) -> Result<Output, Failure> {
         self.git(&["push", "heroku", "main"])
+    }
+
+    /// Begins `git push heroku main`, for a push that is not to end by itself.
+    pub fn begin_push(&self) -> Result<Child, Failure> {
+        let mut command = self.client.command("git");
+        command.current_dir(&self.folder).args(["push", "heroku", "main"]);
+        Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
     }
 
     /// Its folder.
