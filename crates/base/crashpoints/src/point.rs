@@ -38,7 +38,7 @@ points! {
     PushIndexed = "push.indexed",
     /// The pushed tree is a blob.
     PushSourceKept = "push.source_kept",
-    /// What the client sent is kept under the build's name.
+    /// What the client sent is kept under the name of a build that is to come.
     PushKept = "push.kept",
     /// git's hook was told the verdict.
     PushAnswered = "push.answered",

@@ -1,5 +1,8 @@
 //! The three requests of git's smart protocol (git's documentation, "gitprotocol-http").
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +20,7 @@ use work::Full;
 use crate::Git;
 use crate::access::{Denied, Wish};
 use crate::body::copy;
-use crate::child::{self, Child};
+use crate::child::{self, Child, Held};
 use crate::deploy::Push;
 
 /// The longest `Git-Protocol` header that is passed on.
@@ -135,10 +138,12 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
     }
     let Child { mut stdin, stdout, hook, ended } = git.child(app.id, service, protocol, place)?;
     let (arrived, body_arrives) = oneshot::channel();
-    let mut keep = None;
+    let (mut keep, mut held) = (None, None);
     if let Some((from, to)) = hook {
         keep = git.pushes.begin().inspect_err(|error| tracing::warn!(%error, "could not keep a push")).ok();
-        answer_hook(&git, Push { app, account, body: Some(body_arrives), build: None }, from, to, ended);
+        let (told, (last, lasts)) = (Arc::new(AtomicBool::new(false)), oneshot::channel());
+        held = Some(Held { told: Arc::clone(&told), lasts });
+        answer_hook(&git, Push { app, account, body: Some(body_arrives), build: None, told }, from, to, ended, last);
     }
     let limit = git.body_limit_bytes;
     git.tasks.spawn(async move {
@@ -148,11 +153,22 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
             Err(error) => tracing::info!(%error, "a git request's body ended early"),
         }
     });
-    Ok(answered(&format!("application/x-{name}-result"), child::answer(Bytes::new(), stdout)))
+    let body = match held {
+        Some(held) => child::answer_push(stdout, held),
+        None => child::answer(Bytes::new(), stdout),
+    };
+    Ok(answered(&format!("application/x-{name}-result"), body))
 }
 
 /// Speaks with the hook beside the request: a client that goes away does not take it along.
-fn answer_hook(git: &Git, mut push: Push, mut from: Receiver, mut to: Sender, ended: oneshot::Receiver<i32>) {
+fn answer_hook(
+    git: &Git,
+    mut push: Push,
+    mut from: Receiver,
+    mut to: Sender,
+    ended: oneshot::Receiver<i32>,
+    lasts: oneshot::Sender<bool>,
+) {
     let live = git.pushes.enter(push.app.id);
     let mine = git.clone();
     git.tasks.spawn(async move {
@@ -164,6 +180,8 @@ fn answer_hook(git: &Git, mut push: Push, mut from: Receiver, mut to: Sender, en
         drop((from, to));
         let status = ended.await;
         crashpoints::reach(Point::PushEnded);
+        // A client that went away is told nothing.
+        lasts.send(status == Ok(0)).unwrap_or_default();
         drop(live);
         match push.build {
             // Git heard the verdict and acted on it.

@@ -207,7 +207,13 @@ fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, j
 }
 
 async fn user(store: &Store, email: &'static str) -> User {
-    let (password, token) = api::create_administrator(store, email).await.unwrap();
+    let mut kept = None;
+    let keep = |password: &Secret, token: &Secret| {
+        kept = Some((password.clone(), token.clone()));
+        Ok(())
+    };
+    api::create_administrator(store, email, keep).await.unwrap();
+    let (password, token) = kept.unwrap();
     User { email, password, token }
 }
 

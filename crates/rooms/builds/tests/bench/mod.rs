@@ -77,6 +77,7 @@ impl Bench {
 
     pub(crate) async fn start(&self) -> Build {
         let new = New {
+            id: BuildId::new(),
             source: self.source(),
             strip_top_folder: false,
             source_version: Some("1234abcd5678ef901234abcd5678ef901234abcd"),
