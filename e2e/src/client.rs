@@ -131,6 +131,11 @@ impl<'a> Client<'a> {
         Ok(repository)
     }
 
+    /// A repository that an earlier user of this platform kept.
+    pub fn kept(&'a self, folder: &Path) -> Repository<'a> {
+        Repository { client: self, folder: folder.to_owned() }
+    }
+
     /// Makes an app and pushes an example to it. Answers its repository and name.
     pub fn deploy(&'a self, example: &str) -> Result<(Repository<'a>, String), Failure> {
         let repository = self.repository(example)?;
@@ -214,6 +219,13 @@ impl Repository<'_> {
         let mut command = self.client.command("git");
         command.current_dir(&self.folder).args(["push", "heroku", "main"]);
         Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    }
+
+    /// Moves it out of its user's home, so that it outlives them. Answers its folder.
+    pub fn keep(&self) -> Result<PathBuf, Failure> {
+        let folder = self.client.platform.scratch()?.keep().join("repository");
+        run(Command::new("mv").arg(&self.folder).arg(&folder))?.good()?;
+        Ok(folder)
     }
 
     /// Its folder.

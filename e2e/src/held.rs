@@ -64,7 +64,6 @@ fn half_made(data: &Path) -> Vec<String> {
         ("pushes", "", ""),
         ("git", "new-", ""),
         ("git", "gone-", ""),
-        ("outputs", "", ".part"),
         ("dynos", "", ".new"),
     ];
     let found = begun.into_iter().flat_map(|(folder, begin, end)| {

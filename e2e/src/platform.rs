@@ -35,6 +35,8 @@ pub struct Platform {
     cli: PathBuf,
     commands: Commands,
     ran: Mutex<BTreeSet<String>>,
+    /// Its install id.
+    install: String,
     /// Whether it was taken down already.
     ended: bool,
 }
@@ -75,9 +77,11 @@ impl Platform {
             cli,
             commands,
             ran: Mutex::default(),
+            install: String::new(),
             ended: false,
         };
         platform.wait_until_up()?;
+        fs::read_to_string(platform.data().join("install"))?.trim().clone_into(&mut platform.install);
         platform.exports = platform.read_exports()?;
         Ok(platform)
     }
@@ -137,7 +141,7 @@ impl Platform {
 
     /// The process id of a role.
     pub fn role(&self, name: &str) -> Result<i32, Failure> {
-        let install = fs::read_to_string(self.data().join("install"))?;
+        let install = &self.install;
         for entry in fs::read_dir("/proc")? {
             let entry = entry?;
             let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
@@ -145,7 +149,7 @@ impl Platform {
             let words: Vec<_> = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
             let is_role =
                 words.get(1).is_some_and(|word| word == "role") && words.get(2).is_some_and(|word| word == name);
-            if is_role && words.get(3).is_some_and(|path| path.contains(install.trim())) {
+            if is_role && words.get(3).is_some_and(|path| path.contains(install.as_str())) {
                 return Ok(pid);
             }
         }
@@ -192,12 +196,29 @@ impl Platform {
 
     /// Kills everything of it at once: supervisor, roles, the parents of instances and what they started.
     pub fn kill_everything(&mut self) -> Result<(), Failure> {
-        let install = self.install()?;
-        // The supervisor first, so that it restarts nothing; what starts meanwhile is found by the next look.
-        self.supervisor.kill()?;
-        self.supervisor.wait()?;
+        // The supervisor first, so that it restarts nothing.
+        self.kill_supervisor()?;
+        self.kill_all_processes()
+    }
+
+    /// Switches the machine off, as far as this platform is concerned: its processes, its mounts and its folder on
+    /// tmpfs are gone, and the data folder is not in use.
+    pub fn power_off(&mut self) -> Result<(), Failure> {
+        self.kill_everything()?;
+        let run = format!("/run/slipway-{}", self.install);
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|point| point.starts_with(&run));
+        for point in points.collect::<Vec<_>>().iter().rev() {
+            crate::run(Command::new("umount").arg("--lazy").arg(point))?.good()?;
+        }
+        Ok(fs::remove_dir_all(run)?)
+    }
+
+    /// Kills every process of it. What starts meanwhile is found by the next look.
+    pub fn kill_all_processes(&self) -> Result<(), Failure> {
         loop {
-            let left = crate::held::processes_of(&install, &self.data())?;
+            let mut left = crate::held::processes_of(&self.install, &self.data())?;
+            left.retain(|pid| !is_zombie(*pid));
             if left.is_empty() {
                 return Ok(());
             }
@@ -227,7 +248,7 @@ impl Platform {
 
     /// The install's id, which names everything of it outside the data folder.
     pub fn install(&self) -> io::Result<String> {
-        Ok(fs::read_to_string(self.data().join("install"))?.trim().to_owned())
+        Ok(self.install.clone())
     }
 
     /// `slipway down` for this platform, to be run or to be cut off.
@@ -295,6 +316,12 @@ impl Drop for Platform {
         }
         drop(self.supervisor.wait());
     }
+}
+
+/// Whether a process has ended and only its parent has not noticed.
+fn is_zombie(pid: u32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    text.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))
 }
 
 fn up(folder: &Path, address: SocketAddr, outside: &Outside, flags: &[String]) -> Result<Child, Failure> {
