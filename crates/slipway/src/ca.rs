@@ -88,6 +88,12 @@ impl Authority {
         self.leaf(names, addresses)
     }
 
+    /// A leaf for an app's host; nothing if it cannot be signed, which the log says.
+    pub(crate) fn app_leaf(&self, host: &str) -> Option<Leaf> {
+        let leaf = self.leaf(vec![host.to_owned()], &[]);
+        leaf.inspect_err(|error| tracing::error!(%error, host, "could not sign for the host of an app")).ok()
+    }
+
     fn leaf(&self, names: Vec<String>, addresses: &[IpAddr]) -> Result<Leaf, Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.clone())?;
@@ -101,7 +107,7 @@ impl Authority {
     }
 }
 
-/// Writes a file that everybody may read.
-fn publish(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a file that everybody may read, whatever the umask says.
+pub(crate) fn publish(path: &Path, text: &str) -> io::Result<()> {
     durable::write(path, text.as_bytes(), 0o644)
 }

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use work::Full;
 
 use crate::Git;
-use crate::access::{Denied, Wish};
+use crate::access::{Allowed, Denied, Wish};
 use crate::body::copy;
 use crate::child::{self, Child, Held};
 use crate::deploy::Push;
@@ -88,7 +88,7 @@ pub(crate) async fn advertise(
         Some(name @ "git-receive-pack") => (Wish::Push, GitService::AdvertiseReceive, name),
         _ => return Err(Error::Dumb),
     };
-    let (app, account) = git.allowed(&headers, &repository, wish).await?;
+    let Allowed { app, account, .. } = git.allowed(&headers, &repository, wish).await?;
     let protocol = protocol(&headers);
     let start = announcement(name, protocol.as_deref());
     let place = git.places.take(&account.id)?;
@@ -119,7 +119,7 @@ pub(crate) async fn receive(
 
 async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
-    let (app, account) = git.allowed(&head.headers, repository, wish).await?;
+    let Allowed { app, account, token } = git.allowed(&head.headers, repository, wish).await?;
     let (service, name) = match wish {
         Wish::Fetch => (GitService::Upload, "git-upload-pack"),
         Wish::Push => (GitService::Receive, "git-receive-pack"),
@@ -143,7 +143,8 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
         keep = git.pushes.begin().inspect_err(|error| tracing::warn!(%error, "could not keep a push")).ok();
         let (told, (last, lasts)) = (Arc::new(AtomicBool::new(false)), oneshot::channel());
         held = Some(Held { told: Arc::clone(&told), lasts });
-        answer_hook(&git, Push { app, account, body: Some(body_arrives), build: None, told }, from, to, ended, last);
+        let push = Push { app, account, token, body: Some(body_arrives), build: None, told };
+        answer_hook(&git, push, (from, to), ended, last);
     }
     let limit = git.body_limit_bytes;
     git.tasks.spawn(async move {
@@ -164,8 +165,7 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
 fn answer_hook(
     git: &Git,
     mut push: Push,
-    mut from: Receiver,
-    mut to: Sender,
+    (mut from, mut to): (Receiver, Sender),
     ended: oneshot::Receiver<i32>,
     lasts: oneshot::Sender<bool>,
 ) {
