@@ -14,7 +14,7 @@ use builds::Config;
 use inside_contract::{BuildReport, Compiled, Runtime, RuntimeWish};
 use registry::{Package, Registry};
 use sim::{DONE, Inside};
-use vocabulary::{BuildStatus, DynoState, ReleaseVersion};
+use vocabulary::{BuildId, BuildStatus, DynoState, ReleaseVersion};
 
 const PACKAGES: &[Package] = &[
     Package {

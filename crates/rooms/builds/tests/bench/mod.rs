@@ -8,7 +8,7 @@ use store::Store;
 use store::accounts::Account;
 use store::apps::App;
 use store::builds::Build;
-use vocabulary::{Digest, DynoName, DynoSize, DynoState, ProcessType, Secret, Stack, Timestamp};
+use vocabulary::{BuildId, Digest, DynoName, DynoSize, DynoState, ProcessType, Secret, Stack, Timestamp};
 use work::{Jobs, Wakers};
 
 use crate::sim::Sim;
