@@ -57,7 +57,8 @@ impl Layout {
         let mut bytes = [0; 6];
         getrandom::fill(&mut bytes).map_err(|_| io::Error::other("the kernel gave no random bytes"))?;
         let install: String = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
-        fs::write(data.join("install"), &install)?;
+        // Its loss would be that of everything that is named after it.
+        crate::durable::write(&data.join("install"), install.as_bytes(), 0o644)?;
         Ok(Self { data: data.to_owned(), install })
     }
 

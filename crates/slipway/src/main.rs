@@ -5,6 +5,7 @@
 mod accounts;
 mod ca;
 mod doctor;
+mod durable;
 mod env;
 mod layout;
 mod printer;

@@ -51,6 +51,7 @@ pub mod teams;
 use std::path::Path;
 use std::sync::Arc;
 
+use crashpoints::Point;
 use sqlx::sqlite::SqlitePool;
 
 pub use crate::database::{BadDatabase, Database};
@@ -195,7 +196,10 @@ impl Store {
 impl Write {
     /// Makes the write lasting; on return it is on the disk.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
+        crashpoints::reach(Point::StoreCommitting);
+        self.transaction.commit().await?;
+        crashpoints::reach(Point::StoreCommitted);
+        Ok(())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use store::seal::SealKey;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
-use vocabulary::Timestamp;
+use vocabulary::{Secret, Timestamp};
 use work::{Jobs, Wakers};
 
 use super::{Error, Inheritance, doing};
@@ -278,21 +277,14 @@ async fn ensure_administrator(store: &Store, settings: &Settings, layout: &Layou
     if store::accounts::count(store).await.map_err(doing("count the accounts"))? > 0 {
         return Ok(());
     }
-    let (password, key) =
-        api::create_administrator(store, &settings.admin).await.map_err(doing("make the administrator"))?;
-    let administrator = Administrator {
-        email: settings.admin.clone(),
-        password: password.reveal().to_owned(),
-        api_key: key.reveal().to_owned(),
-    };
-    let text = serde_json::to_vec_pretty(&administrator).map_err(doing("write the administrator's keys"))?;
     let file = layout.at("keys/admin.json");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file)
-        .map_err(doing("make the file of the administrator's keys"))?;
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(doing("keep the administrator's keys"))
+    let keep = |password: &Secret, key: &Secret| {
+        let administrator = Administrator {
+            email: settings.admin.clone(),
+            password: password.reveal().to_owned(),
+            api_key: key.reveal().to_owned(),
+        };
+        crate::durable::write(&file, &serde_json::to_vec_pretty(&administrator)?, 0o600)
+    };
+    api::create_administrator(store, &settings.admin, keep).await.map_err(doing("make the administrator"))
 }

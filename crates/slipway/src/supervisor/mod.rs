@@ -24,6 +24,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
+use crashpoints::Point;
 use rustix::fs::FlockOperation;
 use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
@@ -84,17 +85,22 @@ struct Supervisor {
 
 /// Brings the platform up and keeps it up until a signal says otherwise.
 pub(crate) async fn up(settings: &Settings) -> Result<(), Error> {
+    settings.watch_crash_points();
     let supervisor = Supervisor::prepare(settings)?;
     let listeners = supervisor.listeners(settings)?;
     let mut interrupts = Signals::new().map_err(doing("listen for signals"))?;
     let (replace_router, router_to_replace) = mpsc::channel(1);
 
     printer::say("starting the engine …");
+    crashpoints::reach(Point::SupervisorPrepared);
     supervisor.start_engine().await?;
     printer::say("starting control …");
+    crashpoints::reach(Point::SupervisorEngineUp);
     supervisor.start_control(replace_router).await?;
     printer::say("starting the router …");
+    crashpoints::reach(Point::SupervisorControlUp);
     supervisor.start_router(listeners, router_to_replace).await?;
+    crashpoints::reach(Point::SupervisorRouterUp);
     crate::env::announce(settings, &supervisor.layout);
     crate::roles::tell_systemd("READY=1");
 
