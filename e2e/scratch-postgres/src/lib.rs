@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 /// How long a server may take to begin or to end on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server.
 #[derive(Debug)]
