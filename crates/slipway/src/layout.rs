@@ -4,11 +4,11 @@
 //! DATA/install      the install id: 6 letters and digits; names cgroups, tables, links and /run/slipway-ID
 //! DATA/keys/        seal.key, ca.key, admin.json (0700, user slipway)
 //! DATA/public/      ca.pem, bundle.pem: what users need to trust us
-//! DATA/store/       slipway.db, the store (0700, user slipway)
+//! DATA/store/       slipway.db, the store, if it is in no other database (0700, user slipway); DATA/record says where it is
 //! DATA/blobs/ outputs/ logs/ pushes/  owned by control
 //! DATA/bin/         copies of our programs, for users that cannot pass to where they lie
 //! DATA/git/ hooks/ images/ stacks/ dynos/ disks/ programs/   owned by engine
-//! /run/slipway-ID/  engine.sock, control.sock, routes.sock, rendezvous.sock; settings.json, router.json, supervisor.pid, lock, slot
+//! /run/slipway-ID/  engine.sock, control.sock, routes.sock, rendezvous.sock; settings.json, database, router.json, supervisor.pid, lock, slot
 //!                   i/ (the engine's), mounts/ (layers), router/table.json (the router's copy of the routes)
 //! ```
 

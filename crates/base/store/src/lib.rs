@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod about;
 pub mod accounts;
 pub mod app_transfers;
 pub mod apps;
@@ -24,6 +25,7 @@ pub mod authorizations;
 pub mod buildpacks;
 pub mod builds;
 pub mod collaborators;
+mod copy;
 mod database;
 pub mod domains;
 pub mod dynos;
@@ -54,6 +56,8 @@ use std::sync::Arc;
 use crashpoints::Point;
 use sqlx::sqlite::SqlitePool;
 
+pub use crate::about::{About, about};
+pub use crate::copy::{Copied, copy};
 pub use crate::database::{BadDatabase, Database};
 use crate::seal::SealKey;
 use crate::sql::{Readers, Transaction};
@@ -79,6 +83,9 @@ pub enum Error {
     /// The server cannot keep what the store promises.
     #[error("this PostgreSQL server cannot hold the record: {0}")]
     Unfit(&'static str),
+    /// What is to be written to whole holds something.
+    #[error("the database that is to be copied into is not empty")]
+    NotEmpty,
     /// Another control writes here.
     #[error("another platform's control owns this database; one at a time may")]
     Owned,
@@ -167,6 +174,14 @@ impl Store {
             Database::Sqlite(file) => Self::on_sqlite(sqlite::join(file).await?, key),
             Database::Postgres(url) => Self::on_postgres(postgres::join(url).await?, key),
         })
+    }
+
+    /// Like [`Store::join_at`], but on a server only where no other owner is.
+    async fn take_over_at(database: &Database, key: SealKey) -> Result<Self, Error> {
+        match database {
+            Database::Sqlite(_) => Self::join_at(database, key).await,
+            Database::Postgres(url) => Ok(Self::on_postgres(postgres::take_over(url).await?, key)),
+        }
     }
 
     fn on_sqlite((readers, writer): (SqlitePool, SqlitePool), key: SealKey) -> Self {

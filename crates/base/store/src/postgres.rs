@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::PgConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::sql::Transaction;
 use crate::{Error, migrations};
@@ -27,7 +27,7 @@ const READERS: u32 = 8;
 /// patience.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a beginning control waits for the one before to be seen as gone.
-const SUCCEED: Duration = Duration::from_secs(15);
+const SUCCEED: Duration = Duration::from_secs(10);
 /// The oldest server that has all we use and is still maintained.
 const OLDEST: i32 = 140_000;
 
@@ -64,19 +64,19 @@ fn options(options: &PgConnectOptions) -> PgConnectOptions {
     }
 }
 
+/// One connection to a server that is fit.
+pub(crate) async fn look(url: &PgConnectOptions) -> Result<PgConnection, Error> {
+    let options = options(url);
+    let connecting = tokio::time::timeout(CONNECT, PgConnection::connect_with(&options));
+    let mut connection = connecting.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    fit(&mut connection).await?;
+    Ok(connection)
+}
+
 /// Becomes the owner and brings the schema up to date. Readers and writer.
 pub(crate) async fn open(url: &PgConnectOptions) -> Result<(PgPool, Writer), Error> {
     let options = options(url);
-    let owned = Arc::new(AtomicBool::new(false));
-    let pool = writers(SUCCEED).after_connect({
-        let owned = owned.clone();
-        move |connection, _| {
-            let owned = owned.clone();
-            Box::pin(async move { own(connection, &owned).await })
-        }
-    });
-    let pool = pool.connect_lazy_with(options.clone());
-    let writer = Writer { pool, owned };
+    let writer = owner(&options);
     fit(&mut *writer.connection().await?).await?;
     migrations::POSTGRES.run(&writer.pool).await?;
     Ok((readers(options), writer))
@@ -85,16 +85,38 @@ pub(crate) async fn open(url: &PgConnectOptions) -> Result<(PgPool, Writer), Err
 /// Opens the database beside its owner. Its schema is left alone: one of another version is refused.
 pub(crate) async fn join(url: &PgConnectOptions) -> Result<(PgPool, Writer), Error> {
     let options = options(url);
-    let pool = writers(CONNECT).connect_lazy_with(options.clone());
-    let writer = Writer { pool, owned: Arc::default() };
+    let writer = Writer { pool: writers(CONNECT).connect_lazy_with(options.clone()), owned: Arc::default() };
+    check(&writer).await?;
+    Ok((readers(options), writer))
+}
+
+/// Becomes the owner and leaves the schema alone: one of another version is refused.
+pub(crate) async fn take_over(url: &PgConnectOptions) -> Result<(PgPool, Writer), Error> {
+    let options = options(url);
+    let writer = owner(&options);
+    check(&writer).await?;
+    Ok((readers(options), writer))
+}
+
+async fn check(writer: &Writer) -> Result<(), Error> {
     let mut connection = writer.connection().await?;
     fit(&mut connection).await?;
     let applied: Result<Vec<(i64, Vec<u8>)>, _> = sqlx::query_as(migrations::APPLIED).fetch_all(&mut *connection).await;
-    drop(connection);
-    if applied.ok() != Some(migrations::applied_by(&migrations::POSTGRES)) {
-        return Err(Error::OtherVersion);
-    }
-    Ok((readers(options), writer))
+    let is_ours = applied.ok() == Some(migrations::applied_by(&migrations::POSTGRES));
+    if is_ours { Ok(()) } else { Err(Error::OtherVersion) }
+}
+
+/// What writes, and owns with each connection it makes.
+fn owner(options: &PgConnectOptions) -> Writer {
+    let owned = Arc::new(AtomicBool::new(false));
+    let pool = writers(SUCCEED).after_connect({
+        let owned = owned.clone();
+        move |connection, _| {
+            let owned = owned.clone();
+            Box::pin(async move { own(connection, &owned).await })
+        }
+    });
+    Writer { pool: pool.connect_lazy_with(options.clone()), owned }
 }
 
 /// One connection, kept for as long as it works: it is what owns.

@@ -89,7 +89,7 @@ pub async fn delete(write: &mut Write, id: SessionId) -> Result<(), Error> {
 
 /// Ends every session of an account but one.
 pub async fn delete_others(write: &mut Write, account: AccountId, but: Option<SessionId>) -> Result<(), Error> {
-    let statement = sql::query("DELETE FROM sessions WHERE account_id = $1 AND ($2 IS NULL OR id <> $2)");
+    let statement = sql::query("DELETE FROM sessions WHERE account_id = $1 AND id IS DISTINCT FROM $2");
     let statement = statement.bind(account.to_string()).bind(but.map(|id| id.to_string()));
     statement.execute(&mut *write.transaction).await?;
     Ok(())

@@ -4,7 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use sqlx::Connection as _;
 
 use crate::sql::Transaction;
 use crate::{Error, migrations};
@@ -18,6 +22,11 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(10))
+}
+
+/// One connection that changes nothing.
+pub(crate) async fn look(file: &Path) -> Result<SqliteConnection, Error> {
+    Ok(SqliteConnection::connect_with(&options(file).read_only(true)).await?)
 }
 
 async fn writer(options: SqliteConnectOptions) -> Result<SqlitePool, Error> {

@@ -6,7 +6,7 @@
 mod support;
 
 use store::apps::ConfigVars;
-use store::{accounts, apps, authorizations, facts, jobs, layers, releases, slugs};
+use store::{accounts, apps, authorizations, facts, jobs, layers, releases, second_factors, slugs};
 use vocabulary::{AppId, Digest, ProcessTypes, ReleaseEvent, ReleaseStatus, Secret, SlugId, Stack, Timestamp};
 
 use crate::support::Scratch;
@@ -209,7 +209,6 @@ async fn who_owns_an_app_stays_and_an_app_is_given_once(scratch: Scratch) {
 
 async fn codes_are_taken_once(scratch: Scratch) {
     let store = &scratch.store;
-    use store::second_factors;
     let account = account(store).await;
     let codes = [Secret::new("one"), Secret::new("two")];
     let mut write = store.write().await.unwrap();
@@ -371,7 +370,39 @@ async fn releases_say_what_keeps_their_slugs(scratch: Scratch) {
     assert_eq!(releases::current(store, app.id).await.unwrap().unwrap().id, new);
 }
 
+async fn what_is_read_in_a_write_stays_so_until_it_ends(scratch: Scratch) {
+    let app = app(&scratch.store, "sushi").await;
+    let other = store::Store::join_at(&scratch.database, scratch.store.key().clone()).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let store = if number % 2 == 0 { scratch.store.clone() } else { other.clone() };
+        tasks.spawn(async move {
+            let mut write = store.write().await.unwrap();
+            let mut vars = apps::config_vars_in(&mut write, app.id).await.unwrap();
+            vars.insert(format!("VAR_{number}").parse().unwrap(), Secret::new("1"));
+            tokio::task::yield_now().await;
+            apps::set_config_vars(&mut write, app.id, &vars).await.unwrap();
+            write.commit().await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(apps::config_vars(&scratch.store, app.id).await.unwrap().len(), 40);
+}
+
+async fn lists_come_in_the_order_of_their_bytes(scratch: Scratch) {
+    let store = &scratch.store;
+    let mut write = store.write().await.unwrap();
+    for email in ["b@example.com", "a-z@example.com", "ab@example.com", "é@example.com", "a.b@example.com"] {
+        accounts::create(&mut write, email, &Secret::new("hash")).await.unwrap();
+    }
+    write.commit().await.unwrap();
+    let emails: Vec<String> = accounts::all(store).await.unwrap().into_iter().map(|account| account.email).collect();
+    assert_eq!(emails, ["a-z@example.com", "a.b@example.com", "ab@example.com", "b@example.com", "é@example.com"]);
+}
+
 on_both!(
+    what_is_read_in_a_write_stays_so_until_it_ends,
+    lists_come_in_the_order_of_their_bytes,
     a_write_that_is_not_committed_leaves_no_trace,
     names_are_unique_and_say_so,
     config_vars_are_sealed_at_rest,

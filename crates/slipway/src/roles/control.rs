@@ -1,6 +1,6 @@
 //! The control role: the store, the rooms, and the doors behind `control.sock`.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use releases::Releases;
 use retention::Retention;
 use routes::{Routes, Signer};
 use routes_table::Departures;
-use store::Store;
 use store::seal::SealKey;
+use store::{Database, Store};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
@@ -30,6 +30,7 @@ use crate::ca::{Authority, PLATFORM_HOSTS};
 use crate::env::Administrator;
 use crate::layout::Layout;
 use crate::settings::Settings;
+use crate::supervisor::DATABASE;
 use crate::users::Users;
 
 /// Builds and release phases at a time: each may use the whole machine, and pushes of many apps may come together.
@@ -62,7 +63,9 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let routes_socket = listener(inheritance.fd("routes")?)?;
     let rendezvous_socket = listener(inheritance.fd("rendezvous")?)?;
     let key = SealKey::load_or_create(&layout.at("keys/seal.key")).map_err(doing("read the seal key"))?;
-    let store = Store::open(&layout.store(), key).await.map_err(doing("open the store"))?;
+    let database = database(&mut inheritance)?;
+    let store = Store::open_at(&database, key).await.map_err(doing("open the store"))?;
+    tracing::info!(%database, "the store is open");
     ensure_administrator(&store, settings, layout).await?;
     let authority = Authority::open(layout, settings).map_err(doing("open the certificate authority"))?;
 
@@ -92,6 +95,14 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     inheritance.ready()?;
     let doors = doors(&parts, settings, layout)?;
     axum::serve(control, doors).await.map_err(doing("serve the API"))
+}
+
+/// The database, as the supervisor names it to us alone.
+fn database(inheritance: &mut Inheritance) -> Result<Database, Error> {
+    let mut url = String::new();
+    let mut file = std::fs::File::from(inheritance.fd(DATABASE)?);
+    file.read_to_string(&mut url).map_err(doing("read the database's URL"))?;
+    url.parse().map_err(doing("understand the database's URL"))
 }
 
 fn listener(fd: std::os::fd::OwnedFd) -> Result<UnixListener, Error> {

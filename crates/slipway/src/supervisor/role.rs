@@ -40,6 +40,8 @@ pub(crate) struct Role {
     /// A pipe nobody writes to; when the supervisor ends, the role finds its end and ends as well. The router has
     /// none: it outlives the supervisor.
     pub(crate) lifeline: Option<OwnedFd>,
+    /// A file only it is handed, with its name.
+    pub(crate) secret: Option<(&'static str, PathBuf)>,
     /// The control group it lives in; that of the supervisor without one.
     pub(crate) group: Option<PathBuf>,
 }
@@ -57,6 +59,9 @@ impl Role {
         }
         // Only root may read the file: a package source's URL may hold a password.
         fds.push(("settings", File::open(settings)?.into()));
+        if let Some((name, file)) = &self.secret {
+            fds.push((name, File::open(file)?.into()));
+        }
         fds.push(("ready", ready_out.into()));
         let names: Vec<&str> = fds.iter().map(|(name, _)| *name).collect();
         let mut command = Command::new("/proc/self/exe");

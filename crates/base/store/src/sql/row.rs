@@ -2,9 +2,9 @@
 
 use sqlx::postgres::{PgQueryResult, PgRow};
 use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
-use sqlx::{Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _};
 
-use super::Done;
+use super::{Done, Value};
 
 /// A row of either database.
 pub(crate) enum Row {
@@ -25,6 +25,19 @@ impl Row {
         T::read(self, 0)
     }
 
+    /// Every column by its name, as it can be bound again.
+    pub(crate) fn values(&self) -> Result<Vec<(String, Value)>, sqlx::Error> {
+        let columns: Vec<(String, bool)> = match self {
+            Self::Sqlite(row) => row.columns().iter().map(|it| named(it.name(), it.type_info().name())).collect(),
+            Self::Postgres(row) => row.columns().iter().map(|it| named(it.name(), it.type_info().name())).collect(),
+        };
+        let value = |(place, (name, is_text)): (usize, (String, bool))| {
+            let value = if is_text { Value::Text(self.text(place)?) } else { Value::Number(self.number(place)?) };
+            Ok((name, value))
+        };
+        columns.into_iter().enumerate().map(value).collect()
+    }
+
     fn text<I: Index>(&self, column: I) -> Result<Option<String>, sqlx::Error> {
         match self {
             Self::Sqlite(row) => row.try_get(column),
@@ -38,6 +51,10 @@ impl Row {
             Self::Postgres(row) => postgres_number(row, column),
         }
     }
+}
+
+fn named(name: &str, kind: &str) -> (String, bool) {
+    (name.to_owned(), kind == "TEXT")
 }
 
 /// PostgreSQL gives `EXISTS (…)` and a literal in a result types of their own; in SQLite both are whole numbers.

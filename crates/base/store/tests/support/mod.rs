@@ -14,6 +14,12 @@ pub(crate) struct Scratch {
     place: Place,
 }
 
+/// Where a store was.
+pub(crate) struct Released {
+    pub(crate) database: Database,
+    _place: Place,
+}
+
 enum Place {
     Folder(TempDir),
     Schema(&'static Server, String),
@@ -45,6 +51,30 @@ impl Scratch {
         let (server, name, database) = schema();
         let store = Store::open_at(&database, SealKey::generate()).await.unwrap();
         Self { store, database, place: Place::Schema(server, name) }
+    }
+
+    /// Lets go of the store, as a control that ended has.
+    pub(crate) async fn release(self) -> Released {
+        drop(self.store);
+        // A pool closes its connections behind our back; the server says when they are gone.
+        if let Place::Schema(server, name) = &self.place {
+            let owners = format!(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = \
+                 ('{name}'::regnamespace::oid::bigint % 2147483647)"
+            );
+            while server.run(&owners).unwrap() != "0" {
+                tokio::task::yield_now().await;
+            }
+        }
+        Released { database: self.database, _place: self.place }
+    }
+
+    /// The name of the schema it is in.
+    pub(crate) fn schema_name(&self) -> &str {
+        match &self.place {
+            Place::Folder(_) => panic!("a file has no schemas"),
+            Place::Schema(_, name) => name,
+        }
     }
 
     /// Every byte that is kept.
