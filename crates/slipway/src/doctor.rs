@@ -60,6 +60,7 @@ pub(crate) fn examine(settings: &Settings) -> Vec<Finding> {
     findings.extend(PROGRAMS.iter().map(|(program, package)| self::program(program, package)));
     findings.extend([loop_devices(), forwarding(), disk(&settings.data)]);
     findings.extend(usage(&settings.data));
+    findings.extend(authority(&settings.data));
     findings.extend(settings.sources.iter().map(|(name, url)| package_source(name, url, &settings.egress_allow)));
     findings
 }
@@ -217,6 +218,13 @@ fn usage(data: &Path) -> Option<Finding> {
     let all: u64 = folders.iter().map(|(_, bytes)| bytes).sum();
     let told: Vec<String> = folders.iter().map(|(name, bytes)| format!("{name} {}", mebibytes(*bytes))).collect();
     data.exists().then(|| Finding::Good(format!("{} holds {}: {}", data.display(), mebibytes(all), told.join(", "))))
+}
+
+/// What people elsewhere know this platform by; nothing before its first start.
+fn authority(data: &Path) -> Option<Finding> {
+    let layout = crate::layout::Layout::open(data).ok()??;
+    let fingerprint = crate::ca::fingerprint(&layout).ok()?;
+    Some(Finding::Good(format!("authority with the fingerprint {fingerprint} (for `slipway connect` elsewhere)")))
 }
 
 /// The bytes a folder takes on the disk; holes of sparse files do not count. What cannot be read counts as nothing.
