@@ -20,6 +20,8 @@ pub struct Client<'a> {
     home: TempDir,
     /// The key of somebody who is not the administrator.
     key: Option<String>,
+    /// What an agent exports on another machine; nothing for somebody on the platform's own.
+    elsewhere: Option<Vec<(String, String)>>,
 }
 
 /// A folder with an app in it, under git.
@@ -32,26 +34,53 @@ pub struct Repository<'a> {
 impl<'a> Client<'a> {
     /// A user with an empty home.
     pub fn new(platform: &'a Platform) -> Result<Self, Failure> {
-        Ok(Self { platform, home: platform.scratch()?, key: None })
+        Ok(Self { platform, home: platform.scratch()?, key: None, elsewhere: None })
     }
 
     /// Somebody new, with an account and a home of their own.
     pub fn somebody(&self, email: &str) -> Result<Self, Failure> {
         self.platform.slipway(&["users", "add", email])?.good()?;
         let key = self.platform.slipway(&["users", "token", email])?.good()?.stdout.trim().to_owned();
-        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key) })
+        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key), elsewhere: None })
+    }
+
+    /// Somebody with an account on another machine, which reaches the platform over no loopback. Nothing is exported
+    /// there before [`Client::exports_from`].
+    pub fn elsewhere(&self, email: &str) -> Result<Self, Failure> {
+        Ok(Self { elsewhere: Some(Vec::new()), ..self.somebody(email)? })
+    }
+
+    /// Takes the exports that a subcommand prints, as `eval` does.
+    pub fn exports_from(&mut self, printed: &str) {
+        self.elsewhere = Some(crate::platform::exports_in(printed));
+    }
+
+    /// `slipway` as this user runs it.
+    pub fn slipway(&self, arguments: &[&str]) -> Result<Command, Failure> {
+        let mut command = self.command(crate::platform::program()?);
+        command.args(arguments);
+        Ok(command)
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// A command in the user's environment.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match self.elsewhere {
+            Some(_) => self.platform.outside().command(program),
+            None => Command::new(program),
+        };
         let bin = self.platform.cli().parent().unwrap_or(Path::new("/"));
         command.env_clear().current_dir(self.home.path());
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin:{}", bin.display(), node_folder()));
         command.env("HOME", self.home.path()).env("LANG", "C.UTF-8").env("GIT_TERMINAL_PROMPT", "0");
         // The lockfile decides its version; an update would also go on after the test has ended.
         command.env("HEROKU_DISABLE_AUTOUPDATE", "true");
-        command.envs(self.platform.exports().iter().cloned());
+        let exports = self.elsewhere.as_deref().unwrap_or(self.platform.exports());
+        command.envs(exports.iter().cloned());
         command.envs(self.key.iter().map(|key| ("HEROKU_API_KEY", key)));
         command
     }

@@ -27,7 +27,7 @@ pub use http::{Connection, Response, request};
 pub use leftovers::leftovers;
 pub use load::{Load, Report};
 pub use outside::Outside;
-pub use platform::Platform;
+pub use platform::{Platform, program as slipway_program};
 pub use run::{Output, run, until};
 pub use scenario::{Scenario, main};
 pub use terminal::Terminal;

@@ -91,6 +91,11 @@ impl Platform {
         self.address
     }
 
+    /// Where it is reached from outside: not the loopback.
+    pub fn outer_address(&self) -> SocketAddr {
+        (self.outside.gateway(), self.address.port()).into()
+    }
+
     /// Who stands between the platform and those that use its API.
     pub fn witness(&self) -> &Witness {
         &self.witness
@@ -297,10 +302,9 @@ impl Platform {
 
     fn read_exports(&self) -> Result<Vec<(String, String)>, Failure> {
         let output = crate::run(&mut slipway("env", self.folder.path(), self.address)?)?.good()?;
-        let exports = output.stdout.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
         let (platform, witness) = (self.address.to_string(), self.witness.address().to_string());
-        let value = |value: &str| value.trim_matches('\'').replace(&platform, &witness);
-        Ok(exports.map(|(name, text)| (name.to_owned(), value(text))).collect())
+        let exports = exports_in(&output.stdout).into_iter();
+        Ok(exports.map(|(name, value)| (name, value.replace(&platform, &witness))).collect())
     }
 }
 
@@ -318,6 +322,12 @@ impl Drop for Platform {
     }
 }
 
+/// The exports in what a subcommand says.
+pub(crate) fn exports_in(text: &str) -> Vec<(String, String)> {
+    let exports = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+    exports.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect()
+}
+
 /// Whether a process has ended and only its parent has not noticed.
 fn is_zombie(pid: u32) -> bool {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -327,6 +337,7 @@ fn is_zombie(pid: u32) -> bool {
 fn up(folder: &Path, address: SocketAddr, outside: &Outside, flags: &[String]) -> Result<Child, Failure> {
     let log = File::options().append(true).create(true).open(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
+    command.arg("--listen").arg(SocketAddr::from((outside.gateway(), address.port())).to_string());
     command.arg("--egress-allow").arg(outside.allowed());
     command.args(flags);
     for range in egress()? {
@@ -343,7 +354,7 @@ fn slipway(subcommand: &str, folder: &Path, address: SocketAddr) -> Result<Comma
 }
 
 /// The program under test: it lies beside this one, or, if this one is a test, beside its folder.
-fn program() -> Result<PathBuf, Failure> {
+pub fn program() -> Result<PathBuf, Failure> {
     let mine = std::env::current_exe()?;
     let mut programs = mine.ancestors().skip(1).take(2).map(|folder| folder.join("slipway"));
     programs.find(|program| program.is_file()).ok_or_else(|| "build `slipway` first: it is missing".into())

@@ -4,6 +4,7 @@ mod product {
     pub mod accounts;
     pub mod bad_input;
     pub mod commands;
+    pub mod connect;
     pub mod deploys;
     pub mod everyday;
     pub mod isolation;
@@ -13,7 +14,7 @@ mod product {
     pub mod traffic;
 }
 
-use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, run, sharing, traffic};
+use product::{accounts, bad_input, commands, connect, deploys, everyday, isolation, retention, run, sharing, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -60,6 +61,8 @@ fn main() -> std::process::ExitCode {
         everyday::custom_domains_lead_to_the_app,
         everyday::what_there_is_is_listed,
         traffic::an_app_is_reached_over_tls,
+        connect::a_laptop_works_as_the_platforms_own_machine,
+        connect::another_authority_is_refused,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

@@ -13,9 +13,12 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use routes_table::Leaf;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use vocabulary::Secret;
 
 use crate::durable;
+use crate::fingerprint::Fingerprint;
 use crate::layout::Layout;
 use crate::settings::Settings;
 
@@ -105,6 +108,13 @@ impl Authority {
         let chain = format!("{certificate}{}", self.certificate);
         Ok(Leaf { names, chain, key: Secret::new(key.serialize_pem()) })
     }
+}
+
+/// The fingerprint of the authority, by which people elsewhere know this platform.
+pub(crate) fn fingerprint(layout: &Layout) -> io::Result<Fingerprint> {
+    let text = fs::read(layout.at("public/ca.pem"))?;
+    let certificate = CertificateDer::from_pem_slice(&text).map_err(io::Error::other)?;
+    Ok(Fingerprint::of(&certificate))
 }
 
 /// Writes a file that everybody may read, whatever the umask says.

@@ -63,6 +63,7 @@ pub(crate) fn examine(settings: &Settings) -> Vec<Finding> {
     findings.extend([loop_devices(), forwarding(), disk(&settings.data)]);
     findings.extend(usage(&settings.data));
     findings.push(record(settings));
+    findings.extend(authority(&settings.data));
     findings.extend(settings.sources.iter().map(|(name, url)| package_source(name, url, &settings.egress_allow)));
     findings
 }
@@ -251,6 +252,13 @@ fn record(settings: &Settings) -> Finding {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What people elsewhere know this platform by; nothing before its first start.
+fn authority(data: &Path) -> Option<Finding> {
+    let layout = crate::layout::Layout::open(data).ok()??;
+    let fingerprint = crate::ca::fingerprint(&layout).ok()?;
+    Some(Finding::Good(format!("authority with the fingerprint {fingerprint} (for `slipway connect` elsewhere)")))
 }
 
 /// The bytes a folder takes on the disk; holes of sparse files do not count. What cannot be read counts as nothing.

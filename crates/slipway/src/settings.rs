@@ -354,6 +354,14 @@ pub(crate) fn trusted_bundles() -> Vec<PathBuf> {
     paths
 }
 
+/// Where a user's own files of ours are kept: `slipway` in their folder for settings (XDG Base Directory).
+pub(crate) fn user_folder() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
+    Some(folder.join("slipway"))
+}
+
 /// Where systemd, if it started us, wants to be told that we are ready.
 pub(crate) fn notify_socket() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// How long after the crash everything must have come to rest.
 const REST: Duration = Duration::from_secs(10);
 /// How long a push may take to reach a point.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Requests a second to the app, throughout.
 const RATE: u32 = 40;
 /// What the death of a router may cost: the request of each connection that it held (H12).
@@ -137,10 +137,10 @@ impl Stage<'_> {
             return Ok(Some("a build or a release is pending".to_owned()));
         }
         let commit = head(&self.repository)?;
-        let built = builds.iter().find(|build| build["source_blob"]["version"] == commit.as_str());
-        let released = built.is_some_and(|build| build["status"] == "succeeded");
+        let pushed = builds.iter().find(|build| build["source_blob"]["version"] == commit.as_str());
+        let released = pushed.is_some_and(|build| build["status"] == "succeeded");
         let current = releases.iter().find(|release| release["current"] == true);
-        let its_release = built.map(|build| build["release"]["id"].clone()).filter(|id| !id.is_null());
+        let its_release = pushed.map(|build| build["release"]["id"].clone()).filter(|id| !id.is_null());
         let is_current = current.map(|release| release["id"].clone()) == its_release;
         if released && !is_current {
             return Ok(Some(format!("the build succeeded and its release is not current: {current:?}")));

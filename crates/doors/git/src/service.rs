@@ -138,12 +138,12 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
     }
     let Child { mut stdin, stdout, hook, ended } = git.child(app.id, service, protocol, place)?;
     let (arrived, body_arrives) = oneshot::channel();
-    let (mut keep, mut held) = (None, None);
+    let (mut keep, mut waits) = (None, None);
     if let Some((from, to)) = hook {
         keep = git.pushes.begin().inspect_err(|error| tracing::warn!(%error, "could not keep a push")).ok();
-        let (told, (last, lasts)) = (Arc::new(AtomicBool::new(false)), oneshot::channel());
-        held = Some(Held { told: Arc::clone(&told), lasts });
-        let push = Push { app, account, token, body: Some(body_arrives), build: None, told };
+        let (verdict, (last, lasts)) = (Arc::new(AtomicBool::new(false)), oneshot::channel());
+        waits = Some(Held { told: Arc::clone(&verdict), lasts });
+        let push = Push { app, account, token, body: Some(body_arrives), build: None, told: verdict };
         answer_hook(&git, push, (from, to), ended, last);
     }
     let limit = git.body_limit_bytes;
@@ -154,8 +154,8 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
             Err(error) => tracing::info!(%error, "a git request's body ended early"),
         }
     });
-    let body = match held {
-        Some(held) => child::answer_push(stdout, held),
+    let body = match waits {
+        Some(waits) => child::answer_push(stdout, waits),
         None => child::answer(Bytes::new(), stdout),
     };
     Ok(answered(&format!("application/x-{name}-result"), body))
