@@ -7,6 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{Response, request};
@@ -94,6 +95,21 @@ impl<'a> Client<'a> {
         let accept = "application/vnd.heroku+json; version=3";
         let headers = [("Authorization", bearer.as_str()), ("Accept", accept), ("Content-Type", "application/json")];
         Ok(request(self.platform.witness().address(), method, "localhost", path, &headers, body.as_bytes())?)
+    }
+
+    /// Asks the API as [`Client::api`] does, and holds the answer's status. Answers its JSON; null if it has none.
+    pub fn asked(&self, method: &str, path: &str, body: &Value, status: u16) -> Result<Value, Failure> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.api(method, path, &body)?;
+        if answer.status != status {
+            return Err(format!("{method} {path}: {} and not {status}: {}", answer.status, answer.text()).into());
+        }
+        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
+    /// As [`Client::asked`], by GET, of something there is.
+    pub fn read(&self, path: &str) -> Result<Value, Failure> {
+        self.asked("GET", path, &Value::Null, 200)
     }
 
     /// One of the exports of `slipway env`.

@@ -7,13 +7,16 @@ mod product {
     pub mod deploys;
     pub mod everyday;
     pub mod isolation;
+    pub mod resources;
     pub mod retention;
     pub mod run;
     pub mod sharing;
     pub mod traffic;
 }
 
-use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, run, sharing, traffic};
+use product::{
+    accounts, bad_input, commands, deploys, everyday, isolation, resources, retention, run, sharing, traffic,
+};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -59,6 +62,12 @@ fn main() -> std::process::ExitCode {
         run::a_program_runs_inside_a_dyno,
         everyday::custom_domains_lead_to_the_app,
         everyday::what_there_is_is_listed,
+        resources::an_app_is_looked_at_in_every_part,
+        resources::dynos_are_looked_at_resized_and_ended,
+        resources::what_is_on_offer_is_shown_one_by_one,
+        resources::an_account_is_changed_and_deleted,
+        resources::an_offered_app_is_looked_at_and_taken_back,
+        resources::a_team_is_renamed_looked_at_and_deleted,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,
