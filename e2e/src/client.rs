@@ -43,6 +43,11 @@ impl<'a> Client<'a> {
         Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key) })
     }
 
+    /// The same user by another key, with a home of its own.
+    pub fn with_key(&self, key: &str) -> Result<Self, Failure> {
+        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key.to_owned()) })
+    }
+
     /// A command in the user's environment.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -178,6 +183,22 @@ impl Repository<'_> {
         let output = run(self.client.command(platform.cli()).current_dir(&self.folder).args(arguments))?;
         platform.ran(arguments, &output);
         Ok(output)
+    }
+
+    /// As [`Repository::heroku`], with more in its environment.
+    pub fn heroku_with(&self, env: &[(&str, &Path)], arguments: &[&str]) -> Result<Output, Failure> {
+        let output = run(self.command().envs(env.iter().copied()).args(arguments))?;
+        self.client.platform.ran(arguments, &output);
+        Ok(output)
+    }
+
+    /// A small program that commands can be told to start.
+    pub fn program(&self, name: &str, script: &str) -> Result<PathBuf, Failure> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.client.home.path().join(name);
+        fs::write(&path, script)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
     }
 
     /// Starts a shell's line at a terminal, in it and with the administrator's key.

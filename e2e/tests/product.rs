@@ -3,9 +3,11 @@
 mod product {
     pub mod accounts;
     pub mod bad_input;
+    pub mod beside;
     pub mod commands;
     pub mod deploys;
     pub mod everyday;
+    pub mod features;
     pub mod isolation;
     pub mod resources;
     pub mod retention;
@@ -15,7 +17,8 @@ mod product {
 }
 
 use product::{
-    accounts, bad_input, commands, deploys, everyday, isolation, resources, retention, run, sharing, traffic,
+    accounts, bad_input, beside, commands, deploys, everyday, features, isolation, resources, retention, run, sharing,
+    traffic,
 };
 
 macro_rules! scenarios {
@@ -68,6 +71,20 @@ fn main() -> std::process::ExitCode {
         resources::an_account_is_changed_and_deleted,
         resources::an_offered_app_is_looked_at_and_taken_back,
         resources::a_team_is_renamed_looked_at_and_deleted,
+        resources::what_nobody_has_is_an_empty_list,
+        resources::a_user_is_changed_keeps_preferences_and_goes,
+        resources::a_team_invites_somebody_who_agrees,
+        resources::many_apps_are_looked_at_at_once,
+        resources::a_client_gets_tokens_and_loses_one,
+        features::dynos_are_told_what_they_are,
+        features::without_preboot_the_old_web_stops_first,
+        beside::an_app_is_opened_cloned_and_compared,
+        beside::config_vars_are_edited,
+        beside::a_release_phase_is_tried_again,
+        beside::an_app_runs_at_home,
+        beside::a_key_and_a_request_for_a_certificate_are_made,
+        beside::many_accounts_are_kept_apart,
+        beside::lists_of_what_there_is_not_are_empty,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

@@ -69,7 +69,7 @@ pub fn dynos_are_looked_at_resized_and_ended(client: &Client) -> Result<(), Fail
 }
 
 pub fn what_is_on_offer_is_shown_one_by_one(client: &Client) -> Result<(), Failure> {
-    for list in ["/stacks", "/regions", "/dyno-sizes"] {
+    for list in ["/stacks", "/regions", "/dyno-sizes", "/generations"] {
         let all = client.read(list)?;
         for one in all.as_array().ok_or("no list")? {
             for identity in [text(one, "id")?, text(one, "name")?] {
@@ -136,5 +136,138 @@ pub fn a_team_is_renamed_looked_at_and_deleted(client: &Client) -> Result<(), Fa
     jo.asked("DELETE", "/apps/tps-reports", &Value::Null, 200)?;
     kim.asked("DELETE", "/teams/initrode", &Value::Null, 403)?;
     jo.asked("DELETE", "/teams/initrode", &Value::Null, 200)?;
+    Ok(())
+}
+
+pub fn what_nobody_has_is_an_empty_list(client: &Client) -> Result<(), Failure> {
+    let lou = client.somebody("lou@example.com")?;
+    lou.asked("POST", "/teams", &json!({"name": "hooli"}), 201)?;
+    lou.asked("POST", "/teams/apps", &json!({"name": "nucleus", "team": "hooli"}), 201)?;
+    for list in [
+        "/account/credits",
+        "/account/invoices",
+        "/addon-services",
+        "/addon-region-capabilities",
+        "/regions/us/addon-region-capabilities",
+        "/enterprise-accounts",
+        "/pipeline-couplings",
+        "/spaces",
+        "/users/~/addons",
+        "/users/~/pipeline-couplings",
+        "/apps/nucleus/telemetry-drains",
+        "/teams/hooli/spaces",
+        "/teams/hooli/pipeline-couplings",
+        "/teams/hooli/allowed-addon-services",
+        "/teams/hooli/identity-providers",
+        "/teams/hooli/invoices",
+        "/teams/hooli/licenses",
+        "/teams/hooli/license-collections",
+    ] {
+        ensure!(lou.read(list)? == json!([]), "{list} is not empty");
+    }
+    for single in ["/spaces/x", "/account/credits/x", "/enterprise-accounts/x", "/addon-services/x"] {
+        lou.asked("GET", single, &Value::Null, 404)?;
+    }
+    let nothing = json!({"scheduled_suspension_time": null, "scheduled_deletion_time": null});
+    ensure!(lou.read("/account/delinquency")? == nothing && lou.read("/teams/hooli/delinquency")? == nothing, "debts");
+    ensure!(lou.read("/users/~/sms-number")? == json!({"sms_number": null}), "a telephone");
+    ensure!(lou.read("/apps/nucleus/usage")? == json!({"addons": []}), "usage of an app");
+    ensure!(lou.read("/teams/hooli/apps/nucleus/usage")? == json!({"addons": []}), "usage of a team's app");
+    ensure!(lou.read("/teams/hooli/usage")? == json!({"apps": []}), "usage of a team");
+    lou.asked("DELETE", "/apps/nucleus", &Value::Null, 200)?;
+    lou.asked("DELETE", "/teams/hooli", &Value::Null, 200)?;
+    Ok(())
+}
+
+pub fn a_user_is_changed_keeps_preferences_and_goes(client: &Client) -> Result<(), Failure> {
+    let max = client.somebody("max@example.com")?;
+    ensure!(max.asked("PATCH", "/users/~", &json!({"name": "Max"}), 200)?["name"] == "Max", "the name");
+    let before = max.read("/users/~/preferences")?;
+    ensure!(before["timezone"].is_null(), "a preference nobody set: {before}");
+    max.asked("PATCH", "/users/~/preferences", &json!({"timezone": "UTC", "dismissed-sms-banner": true}), 200)?;
+    max.asked("PATCH", "/users/~/preferences", &json!({"timezone": null}), 200)?;
+    let after = max.read("/users/~/preferences")?;
+    ensure!(after["timezone"].is_null() && after["dismissed-sms-banner"] == true, "the preferences: {after}");
+    max.asked("PATCH", "/users/~/preferences", &json!({"timezone": 7}), 422)?;
+    max.asked("DELETE", "/users/~", &Value::Null, 200)?;
+    max.asked("GET", "/users/~", &Value::Null, 401)?;
+    Ok(())
+}
+
+pub fn a_team_invites_somebody_who_agrees(client: &Client) -> Result<(), Failure> {
+    let (nan, oto) = (client.somebody("nan@example.com")?, client.somebody("oto@example.com")?);
+    nan.asked("POST", "/teams", &json!({"name": "vandelay"}), 201)?;
+    let invite = json!({"email": "oto@example.com", "role": "viewer"});
+    let first = nan.asked("PUT", "/teams/vandelay/invitations", &invite, 200)?;
+    let again = nan.asked("PUT", "/teams/vandelay/invitations", &invite, 200)?;
+    oto.asked("GET", &format!("/teams/invitations/{}", text(&first, "token")?), &Value::Null, 404)?;
+    let path = format!("/teams/invitations/{}", text(&again, "token")?);
+    ensure!(oto.read(&path)?["team"]["name"] == "vandelay", "another team");
+    nan.asked("POST", &format!("{path}/accept"), &Value::Null, 404)?;
+    let listed = nan.read("/teams/vandelay/invitations")?;
+    ensure!(listed[0]["user"]["email"] == "oto@example.com" && listed[0].get("token").is_none(), "listed: {listed}");
+    let taken_back = format!("/teams/vandelay/invitations/{}", text(&listed[0], "id")?);
+    nan.asked("DELETE", &taken_back, &Value::Null, 200)?;
+    oto.asked("POST", &format!("{path}/accept"), &Value::Null, 404)?;
+    let third = nan.asked("PUT", "/teams/vandelay/invitations", &invite, 200)?;
+    let path = format!("/teams/invitations/{}/accept", text(&third, "token")?);
+    oto.asked("GET", "/teams/vandelay", &Value::Null, 404)?;
+    ensure!(oto.asked("POST", &path, &Value::Null, 201)?["role"] == "viewer", "as something else");
+    ensure!(oto.read("/teams/vandelay")?["role"] == "viewer", "not in the team");
+    oto.asked("POST", &path, &Value::Null, 404)?;
+    nan.asked("PATCH", "/teams/vandelay/preferences", &json!({"addons-controls": false}), 200)?;
+    ensure!(nan.read("/teams/vandelay/available-generations")?[0]["name"] == "cedar", "no generation");
+    nan.asked("DELETE", "/teams/vandelay", &Value::Null, 200)?;
+    Ok(())
+}
+
+pub fn many_apps_are_looked_at_at_once(client: &Client) -> Result<(), Failure> {
+    let (pam, quin) = (client.somebody("pam@example.com")?, client.somebody("quin@example.com")?);
+    pam.asked("POST", "/teams", &json!({"name": "dunder"}), 201)?;
+    let ours = pam.asked("POST", "/teams/apps", &json!({"name": "paper", "team": "dunder"}), 201)?;
+    let own = pam.asked("POST", "/apps", &json!({"name": "pams-own"}), 201)?;
+    let theirs = quin.asked("POST", "/apps", &json!({"name": "quins-own"}), 201)?;
+    let given = json!({"user": "quin@example.com", "permissions": ["operate"]});
+    pam.asked("POST", "/teams/apps/paper/collaborators", &given, 201)?;
+    let ids = [&ours, &own, &theirs].map(|app| app["id"].clone());
+    let seen = |who: &Client| {
+        let apps = who.asked("POST", "/filters/apps", &json!({"in": {"id": ids}}), 200)?;
+        let names = apps.as_array().into_iter().flatten().filter_map(|app| app["name"].as_str().map(str::to_owned));
+        Ok::<_, Failure>(names.collect::<std::collections::BTreeSet<_>>())
+    };
+    ensure!(seen(&pam)? == ["pams-own", "paper"].map(str::to_owned).into(), "pam sees {:?}", seen(&pam)?);
+    ensure!(seen(&quin)? == ["quins-own", "paper"].map(str::to_owned).into(), "quin sees {:?}", seen(&quin)?);
+    let who = pam.read("/teams/dunder/permissions")?;
+    let let_in = named(&who[0]["users"], "email", "quin@example.com")?;
+    ensure!(let_in["permissions"] == json!(["view", "operate"]), "quin may: {who}");
+    for (who, app) in [(&pam, "paper"), (&pam, "pams-own"), (&quin, "quins-own")] {
+        for list in ["stacks", "dyno-sizes"] {
+            let all = who.read(&format!("/apps/{app}/available-{list}"))?;
+            ensure!(all == who.read(&format!("/{list}"))?, "{list} of {app}: {all}");
+        }
+        who.asked("DELETE", &format!("/apps/{app}"), &Value::Null, 200)?;
+    }
+    pam.asked("DELETE", "/teams/dunder", &Value::Null, 200)?;
+    Ok(())
+}
+
+pub fn a_client_gets_tokens_and_loses_one(client: &Client) -> Result<(), Failure> {
+    let asked = json!({"name": "reader", "redirect_uri": "https://reader.example/back"});
+    let made = client.asked("POST", "/oauth/clients", &asked, 201)?;
+    let asked = json!({"scope": ["read"], "client": made["id"]});
+    let granted = client.asked("POST", "/oauth/authorizations", &asked, 201)?;
+    let secret = json!({"secret": made["secret"]});
+    let grant = json!({"code": granted["grant"]["code"], "type": "authorization_code"});
+    let tokens = client.asked("POST", "/oauth/tokens", &json!({"client": secret, "grant": grant}), 201)?;
+    let with = |token: &Value| client.with_key(token["token"].as_str().unwrap_or_default());
+    with(&tokens["access_token"])?.read("/apps")?;
+    let path = format!("/oauth/tokens/{}", text(&tokens, "id")?);
+    let gone = client.asked("DELETE", &path, &Value::Null, 200)?;
+    ensure!(gone["access_token"]["token"] != tokens["access_token"]["token"], "the whole token is told again");
+    with(&tokens["access_token"])?.asked("GET", "/apps", &Value::Null, 401)?;
+    let refresh = json!({"client": secret, "refresh_token": {"token": tokens["refresh_token"]["token"]}});
+    let next = client.asked("POST", "/oauth/tokens", &refresh, 201)?;
+    with(&next["access_token"])?.read("/apps")?;
+    client.asked("DELETE", &format!("/oauth/clients/{}", text(&made, "id")?), &Value::Null, 200)?;
     Ok(())
 }

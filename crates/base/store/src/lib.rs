@@ -17,6 +17,7 @@
 //! ```
 
 pub mod accounts;
+pub mod app_features;
 pub mod app_transfers;
 pub mod apps;
 pub mod authorizations;
@@ -39,8 +40,10 @@ pub mod seal;
 pub mod second_factors;
 pub mod sessions;
 pub mod slugs;
+pub mod team_invitations;
 pub mod team_members;
 pub mod teams;
+pub mod user_preferences;
 
 use std::path::Path;
 use std::str::FromStr;
