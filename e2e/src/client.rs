@@ -21,6 +21,8 @@ pub struct Client<'a> {
     home: TempDir,
     /// The key of somebody who is not the administrator.
     key: Option<String>,
+    /// Their password.
+    password: Option<String>,
 }
 
 /// A folder with an app in it, under git.
@@ -33,19 +35,20 @@ pub struct Repository<'a> {
 impl<'a> Client<'a> {
     /// A user with an empty home.
     pub fn new(platform: &'a Platform) -> Result<Self, Failure> {
-        Ok(Self { platform, home: platform.scratch()?, key: None })
+        Ok(Self { platform, home: platform.scratch()?, key: None, password: None })
     }
 
     /// Somebody new, with an account and a home of their own.
     pub fn somebody(&self, email: &str) -> Result<Self, Failure> {
-        self.platform.slipway(&["users", "add", email])?.good()?;
+        let told = self.platform.slipway(&["users", "add", email])?.good()?.stdout;
+        let password = told.lines().find_map(|line| line.strip_prefix("password: ")).map(str::to_owned);
         let key = self.platform.slipway(&["users", "token", email])?.good()?.stdout.trim().to_owned();
-        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key) })
+        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key), password })
     }
 
     /// The same user by another key, with a home of its own.
     pub fn with_key(&self, key: &str) -> Result<Self, Failure> {
-        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key.to_owned()) })
+        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key.to_owned()), password: None })
     }
 
     /// A command in the user's environment.
@@ -93,12 +96,17 @@ impl<'a> Client<'a> {
         self.platform.address()
     }
 
-    /// Asks the platform's API with the user's key, which is the administrator's if they have none of their own.
+    /// Asks the platform's API with the user's key, which is the administrator's if they have none of their own; to
+    /// delete something with their password, too, as the end of an account wants it.
     pub fn api(&self, method: &str, path: &str, body: &str) -> Result<Response, Failure> {
         let key = self.key.clone().map_or_else(|| self.export("HEROKU_API_KEY"), Ok)?;
         let bearer = format!("Bearer {key}");
         let accept = "application/vnd.heroku+json; version=3";
-        let headers = [("Authorization", bearer.as_str()), ("Accept", accept), ("Content-Type", "application/json")];
+        let mut headers = vec![("Authorization", bearer.as_str()), ("Accept", accept)];
+        headers.push(("Content-Type", "application/json"));
+        if let (Some(password), "DELETE") = (&self.password, method) {
+            headers.push(("Heroku-Password", password));
+        }
         Ok(request(self.platform.witness().address(), method, "localhost", path, &headers, body.as_bytes())?)
     }
 

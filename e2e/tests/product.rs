@@ -85,6 +85,7 @@ fn main() -> std::process::ExitCode {
         beside::a_key_and_a_request_for_a_certificate_are_made,
         beside::many_accounts_are_kept_apart,
         beside::lists_of_what_there_is_not_are_empty,
+        traffic::an_app_is_reached_over_tls,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

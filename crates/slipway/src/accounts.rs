@@ -154,7 +154,7 @@ async fn open(place: &Place) -> Result<Store, Error> {
     let owner = Users::find_control().map_err(folder)?;
     owner.become_it().map_err(folder)?;
     let key = SealKey::load(&layout.at("keys/seal.key")).map_err(folder)?;
-    Ok(Store::join(&layout.at("slipway.db"), key).await?)
+    Ok(Store::join(&layout.store(), key).await?)
 }
 
 fn password(asked: &Passworded) -> Result<Option<Secret>, Error> {

@@ -90,6 +90,12 @@ impl Authority {
         self.leaf(names, addresses)
     }
 
+    /// A leaf for an app's host; nothing if it cannot be signed, which the log says.
+    pub(crate) fn app_leaf(&self, host: &str) -> Option<Leaf> {
+        let leaf = self.leaf(vec![host.to_owned()], &[]);
+        leaf.inspect_err(|error| tracing::error!(%error, host, "could not sign for the host of an app")).ok()
+    }
+
     fn leaf(&self, names: Vec<String>, addresses: &[IpAddr]) -> Result<Leaf, Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.clone())?;
@@ -104,7 +110,7 @@ impl Authority {
 }
 
 /// Writes a file that everybody may read, whatever the umask says.
-fn publish(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn publish(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }

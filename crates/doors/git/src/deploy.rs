@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use blobs::{Blobs, Draft, Outputs, Pin};
 use builds::Builds;
+use store::Store;
 use store::accounts::Account;
 use store::apps::App;
 use store::builds::Build;
@@ -12,6 +13,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::oneshot;
 use vocabulary::{BuildId, BuildStatus};
 
+use crate::access::Token;
 use crate::frame::{self, Archive, Archived, Kind, PIECE, Updates};
 use crate::plan::{Plan, plan};
 use crate::pushes::{Kept, Pushes};
@@ -22,6 +24,7 @@ const BODY_END: Duration = Duration::from_secs(10);
 /// What a push needs of the platform.
 #[derive(Debug, Clone)]
 pub(crate) struct Deploys {
+    pub(crate) store: Store,
     pub(crate) builds: Builds,
     pub(crate) blobs: Blobs,
     pub(crate) outputs: Outputs,
@@ -35,6 +38,8 @@ pub(crate) struct Deploys {
 pub(crate) struct Push {
     pub(crate) app: App,
     pub(crate) account: Account,
+    /// What they may push with.
+    pub(crate) token: Token,
     /// What the client sent, once all of it arrived.
     pub(crate) body: Option<oneshot::Receiver<Kept>>,
     /// The build it began.
@@ -72,7 +77,7 @@ impl Deploys {
         let taken = match plan(&updates) {
             Plan::Take(text) => {
                 print(to, text.as_bytes()).await?;
-                true
+                self.may_still(push, to).await?
             }
             Plan::Refuse(text) => {
                 print(to, text.as_bytes()).await?;
@@ -95,6 +100,9 @@ impl Deploys {
             }
         };
         tracing::debug!(target: "timing", step = "source kept", app.name = %push.app.name);
+        if !self.may_still(push, to).await? {
+            return Ok(false);
+        }
         print(to, b"Compressing source files... done.\nBuilding source:\n\n").await?;
         for path in &source.archived.submodules {
             let text = format!(
@@ -106,6 +114,16 @@ impl Deploys {
         push.build = Some(build.id);
         self.keep(push, build.id).await;
         self.follow(&push.app, &build, to).await
+    }
+
+    /// Whether the push is still allowed now that all of it is here; tells the pusher if not.
+    async fn may_still(&self, push: &Push, to: &mut Sender) -> Result<bool, Error> {
+        let denied = push.token.still_pushes(&self.store, push.app.id).await.err();
+        if let Some(denied) = &denied {
+            print(to, format!(" !     {denied} The permission ended while the push was under way.\n").as_bytes())
+                .await?;
+        }
+        Ok(denied.is_none())
     }
 
     /// Keeps what the client sent until the build has ended: should the push be cut off, its branch moves all the same.

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use work::Full;
 
 use crate::Git;
-use crate::access::{Denied, Wish};
+use crate::access::{Allowed, Denied, Wish};
 use crate::body::copy;
 use crate::child::{self, Child};
 use crate::deploy::Push;
@@ -84,7 +84,7 @@ pub(crate) async fn advertise(
         Some(name @ "git-receive-pack") => (Wish::Push, GitService::AdvertiseReceive, name),
         _ => return Err(Error::Dumb),
     };
-    let (app, account) = git.allowed(&headers, &repository, wish).await?;
+    let Allowed { app, account, .. } = git.allowed(&headers, &repository, wish).await?;
     let protocol = protocol(&headers);
     let start = announcement(name, protocol.as_deref());
     let place = git.places.take(&account.id)?;
@@ -115,7 +115,7 @@ pub(crate) async fn receive(
 
 async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
-    let (app, account) = git.allowed(&head.headers, repository, wish).await?;
+    let Allowed { app, account, token } = git.allowed(&head.headers, repository, wish).await?;
     let (service, name) = match wish {
         Wish::Fetch => (GitService::Upload, "git-upload-pack"),
         Wish::Push => (GitService::Receive, "git-receive-pack"),
@@ -134,7 +134,7 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
     let mut keep = None;
     if let Some((from, to)) = hook {
         keep = git.pushes.begin().inspect_err(|error| tracing::warn!(%error, "could not keep a push")).ok();
-        answer_hook(&git, Push { app, account, body: Some(body_arrives), build: None }, from, to, ended);
+        answer_hook(&git, Push { app, account, token, body: Some(body_arrives), build: None }, from, to, ended);
     }
     let limit = git.body_limit_bytes;
     git.tasks.spawn(async move {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use wire::Connection;
 
+use crate::leaves::Leaves;
 use crate::router::{self, Published, Report};
 use crate::standing::{self, Routers};
 use crate::{Routes, plan, read};
@@ -33,6 +34,7 @@ struct Publisher {
     routes: Routes,
     /// The last published table.
     table: Option<Table>,
+    leaves: Leaves,
     newest: watch::Sender<Option<Arc<Published>>>,
     /// Before the last reading of the store that gave this table.
     read_at: Option<Instant>,
@@ -50,6 +52,7 @@ pub(crate) async fn publish(routes: Routes, listener: UnixListener) {
     let mut publisher = Publisher {
         routes,
         table: None,
+        leaves: Leaves::default(),
         newest: watch::channel(None).0,
         read_at: None,
         routers: Routers::default(),
@@ -120,6 +123,7 @@ impl Publisher {
 
     async fn publish_changes(&mut self) -> Result<(), store::Error> {
         let mut planned = plan(&read::read(&self.routes.store).await?, &self.routes.config);
+        self.leaves.complete(&mut planned, &self.routes.config.signer);
         if let Some(table) = &self.table {
             planned.version = table.version;
             if planned == *table {

@@ -16,7 +16,7 @@ use loglines::LogSink;
 use logs::Logs;
 use releases::Releases;
 use retention::Retention;
-use routes::Routes;
+use routes::{Routes, Signer};
 use routes_table::Departures;
 use store::Store;
 use store::seal::SealKey;
@@ -63,14 +63,14 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let routes_socket = listener(inheritance.fd("routes")?)?;
     let rendezvous_socket = listener(inheritance.fd("rendezvous")?)?;
     let key = SealKey::load_or_create(&layout.at("keys/seal.key")).map_err(doing("read the seal key"))?;
-    let store = Store::open(&layout.at("slipway.db"), key).await.map_err(doing("open the store"))?;
+    let store = Store::open(&layout.store(), key).await.map_err(doing("open the store"))?;
     ensure_administrator(&store, settings, layout).await?;
     let authority = Authority::open(layout, settings).map_err(doing("open the certificate authority"))?;
 
     let (sink, queue) = LogSink::new();
     let departures = Departures::default();
     let parts = make_rooms(store, &sink, departures.clone(), settings, layout)?;
-    let routes = make_routes(&parts, sink, departures, &authority, settings, &mut inheritance)?;
+    let routes = make_routes(&parts, sink, departures, authority, settings, &mut inheritance)?;
 
     let apps = store::apps::all(&parts.store).await.map_err(doing("list the apps"))?;
     parts.logs.forget_others(apps.into_iter().map(|app| app.id).collect()).await;
@@ -172,7 +172,7 @@ fn make_routes(
     parts: &Parts,
     sink: LogSink,
     departures: Departures,
-    authority: &Authority,
+    authority: Authority,
     settings: &Settings,
     inheritance: &mut Inheritance,
 ) -> Result<Routes, Error> {
@@ -190,6 +190,7 @@ fn make_routes(
         domain: settings.domain.clone(),
         platform_hosts,
         leaves: vec![leaf],
+        signer: Signer::new(move |host| authority.app_leaf(host)),
         router_uid: router_uid()?,
     };
     Ok(Routes::new(parts.store.clone(), parts.wakers.clone(), departures, sink, config, replace))

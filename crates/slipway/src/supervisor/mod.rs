@@ -240,9 +240,9 @@ fn take_lock(layout: &Layout) -> Result<File, Error> {
 }
 
 fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
-    // Control keeps the store's files beside these folders, so the data folder is its own.
-    own_folder(&layout.data, 0o711, Some(users.control))?;
-    for name in ["keys", "blobs", "outputs", "logs", "pushes"] {
+    // Root's, so that no other user decides what stands at the paths that root works on below.
+    own_folder(&layout.data, 0o711, None)?;
+    for name in ["store", "keys", "blobs", "outputs", "logs", "pushes"] {
         own_folder(&layout.at(name), 0o700, Some(users.control))?;
     }
     own_folder(&layout.at("public"), 0o755, Some(users.control))?;

@@ -32,8 +32,11 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, Semaphore};
 use vocabulary::AppId;
 
-/// Git children at once; more wait. Each may hold a pack's window in memory.
+/// Git children of clients at once; more wait. Each may hold a pack's window in memory.
 const CHILDREN: usize = 32;
+/// Git children of ours at once, which make and tidy repositories: clients that hold all of their places, for an hour
+/// at worst, must not keep new apps from having a repository.
+const HOUSEKEEPERS: usize = 2;
 /// No push takes longer; Heroku ends builds after 15 minutes, and a pack travels before that.
 const PATIENCE: Duration = Duration::from_hours(1);
 /// Address space: packs are mapped, so it is larger than what git keeps in memory.
@@ -60,11 +63,12 @@ pub struct RepositoriesConfig {
     pub max_input_bytes: u64,
 }
 
-/// The repositories of this host; clones share the limit on git children.
+/// The repositories of this host; clones share the limits on git children.
 #[derive(Debug, Clone)]
 pub struct Repositories {
     config: Arc<RepositoriesConfig>,
     children: Arc<Semaphore>,
+    housekeepers: Arc<Semaphore>,
     /// Held while one is made: two that make the same would delete each other's beginnings.
     creating: Arc<Mutex<()>>,
 }
@@ -81,8 +85,9 @@ impl Repositories {
                 fs::remove_dir_all(entry.path())?;
             }
         }
-        let children = Arc::new(Semaphore::new(CHILDREN));
-        Ok(Self { config: Arc::new(config.clone()), children, creating: Arc::default() })
+        let config = Arc::new(config.clone());
+        let (children, housekeepers) = (Semaphore::new(CHILDREN), Semaphore::new(HOUSEKEEPERS));
+        Ok(Self { config, children: children.into(), housekeepers: housekeepers.into(), creating: Arc::default() })
     }
 
     /// Makes an empty repository, if the app has none. It appears whole or not at all.
@@ -101,7 +106,7 @@ impl Repositories {
         // No template: it would bring sample hooks.
         command.args(["init", "--quiet", "--bare", "--initial-branch=main", "--template=", "."]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let status = self.wait(command, &fresh, vec![], self.largest_input()).await?;
+        let status = self.wait(&self.housekeepers, command, &fresh, vec![], self.largest_input()).await?;
         if status != 0 {
             return Err(Refusal::Failed(format!("git init ended with {status}")));
         }
@@ -143,7 +148,7 @@ impl Repositories {
         }
         let [stdin, stdout, stderr] = standard;
         command.stdin(stdin).stdout(stdout).stderr(stderr);
-        self.wait(command, &repository, hook, self.largest_input()).await
+        self.wait(&self.children, command, &repository, hook, self.largest_input()).await
     }
 
     fn path(&self, app: AppId) -> PathBuf {
@@ -175,18 +180,19 @@ impl Repositories {
 
     async fn wait(
         &self,
+        places: &Semaphore,
         mut command: std::process::Command,
         repository: &Path,
         hook: Vec<(OwnedFd, i32)>,
         largest_file: u64,
     ) -> Result<i32, Refusal> {
-        let _place = self.children.acquire().await.map_err(|error| Refusal::Failed(error.to_string()))?;
-        let places = confine(&mut command, self.confinement(repository, hook, largest_file));
-        let places = places.map_err(|error| Refusal::Failed(error.to_string()))?;
+        let _place = places.acquire().await.map_err(|error| Refusal::Failed(error.to_string()))?;
+        let descriptors = confine(&mut command, self.confinement(repository, hook, largest_file));
+        let descriptors = descriptors.map_err(|error| Refusal::Failed(error.to_string()))?;
         let mut command = Command::from(command);
         let mut child = command.kill_on_drop(true).spawn().map_err(failed("start git"))?;
         // The command holds our ends of the child's descriptors; while they are open, nobody sees the child's end.
-        drop((command, places));
+        drop((command, descriptors));
         match tokio::time::timeout(PATIENCE, child.wait()).await {
             Ok(status) => status.map(as_shell).map_err(failed("wait for git")),
             Err(_) => Err(Refusal::Failed("git took too long".to_owned())),
