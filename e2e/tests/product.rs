@@ -76,6 +76,7 @@ fn main() -> std::process::ExitCode {
         resources::a_team_invites_somebody_who_agrees,
         resources::many_apps_are_looked_at_at_once,
         resources::a_client_gets_tokens_and_loses_one,
+        resources::a_build_is_cancelled,
         features::dynos_are_told_what_they_are,
         features::without_preboot_the_old_web_stops_first,
         beside::an_app_is_opened_cloned_and_compared,

@@ -1,6 +1,8 @@
 //! Resources of the Platform API that the official command does not ask for, by plain requests; each answer is held
 //! against the published schema on its way.
 
+use std::process::Stdio;
+
 use e2e::{Client, Failure, ensure, until};
 use serde_json::{Value, json};
 
@@ -269,5 +271,32 @@ pub fn a_client_gets_tokens_and_loses_one(client: &Client) -> Result<(), Failure
     let next = client.asked("POST", "/oauth/tokens", &refresh, 201)?;
     with(&next["access_token"])?.read("/apps")?;
     client.asked("DELETE", &format!("/oauth/clients/{}", text(&made, "id")?), &Value::Null, 200)?;
+    Ok(())
+}
+
+pub fn a_build_is_cancelled(client: &Client) -> Result<(), Failure> {
+    let (repository, app) = client.deploy("hello")?;
+    let manifest = r#"{"name": "hello", "engines": {"node": "22.x"}, "scripts": {"build": "sleep 300"}}"#;
+    repository.write("package.json", manifest)?;
+    repository.commit("a build that takes its time")?;
+    let mut push = client.command("git");
+    push.current_dir(repository.folder()).args(["push", "heroku", "main"]);
+    let push = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let builds = format!("/apps/{app}/builds");
+    let pending = || {
+        let all = client.read(&builds)?;
+        Ok::<_, Failure>(all.as_array().into_iter().flatten().find(|build| build["status"] == "pending").cloned())
+    };
+    until("no build began", || Ok(pending()?.is_some()))?;
+    let id = text(&pending()?.ok_or("the build has ended")?, "id")?.to_owned();
+    let canceled = client.asked("DELETE", &format!("{builds}/{id}"), &Value::Null, 200)?;
+    ensure!(canceled["status"] == "failed" && canceled["release"].is_null(), "cancelled: {canceled}");
+    let told = push.wait_with_output()?;
+    let words = String::from_utf8_lossy(&told.stderr);
+    ensure!(!told.status.success() && words.contains("Canceled by user"), "git push said: {words}");
+    client.asked("DELETE", &format!("{builds}/{id}"), &Value::Null, 422)?;
+    ensure!(client.get(&app, "/")?.status == 200, "the old release does not serve");
+    repository.git(&["revert", "--no-edit", "HEAD"])?.good()?;
+    repository.push()?.good()?;
     Ok(())
 }

@@ -173,6 +173,7 @@ fn app(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/apps/{app}/builds", builds::list)
         .token(Method::POST, "/apps/{app}/builds", builds::create)
         .token(Method::GET, "/apps/{app}/builds/{build}", builds::info)
+        .token(Method::DELETE, "/apps/{app}/builds/{build}", builds::cancel)
         .token(Method::DELETE, "/apps/{app}/build-cache", builds::purge_cache)
         .token(Method::GET, "/apps/{app}/buildpack-installations", buildpacks::list)
         .token(Method::PUT, "/apps/{app}/buildpack-installations", buildpacks::replace)

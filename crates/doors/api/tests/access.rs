@@ -62,6 +62,7 @@ const ENTRIES: &[Entry] = &[
     ("GET", "/apps/{app}/builds", "", 200),
     ("POST", "/apps/{app}/builds", r#"{"source_blob": {"url": "https://example.com/"}}"#, 422),
     ("GET", "/apps/{app}/builds/{build}", "", 404),
+    ("DELETE", "/apps/{app}/builds/{build}", "", 404),
     ("GET", "/apps/{app}/collaborators", "", 200),
     ("POST", "/apps/{app}/collaborators", r#"{"user": "stranger@example.com"}"#, 201),
     ("GET", "/apps/{app}/collaborators/{collaborator}", "", 404),
