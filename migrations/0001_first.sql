@@ -40,6 +40,12 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_by_account ON sessions (account_id);
 
+CREATE TABLE user_preferences (
+    account_id TEXT PRIMARY KEY NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    preferences TEXT NOT NULL,           -- JSON map of those that were set, by their names in the API
+    updated_at INTEGER NOT NULL
+);
+
 CREATE TABLE keys (
     id TEXT PRIMARY KEY NOT NULL,
     account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
@@ -111,6 +117,20 @@ CREATE TABLE team_members (
 );
 CREATE INDEX team_members_by_account ON team_members (account_id);
 
+CREATE TABLE team_invitations (
+    id TEXT PRIMARY KEY NOT NULL,
+    team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    invited_by TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    role TEXT NOT NULL,                  -- admin, member, viewer
+    token_hash TEXT NOT NULL UNIQUE,     -- SHA-256 of the token, hexadecimal
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (team_id, account_id)
+);
+CREATE INDEX team_invitations_by_account ON team_invitations (account_id);
+CREATE INDEX team_invitations_by_inviter ON team_invitations (invited_by);
+
 CREATE TABLE apps (
     id TEXT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL UNIQUE,
@@ -151,6 +171,14 @@ CREATE TABLE app_transfers (
     updated_at INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX one_pending_transfer_of_an_app ON app_transfers (app_id) WHERE state = 'pending';
+
+CREATE TABLE app_features (
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,                  -- preboot, runtime-dyno-metadata
+    enabled INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (app_id, name)
+);
 
 CREATE TABLE buildpack_installations (
     app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,

@@ -132,21 +132,21 @@ impl Stage<'_> {
     fn look(&mut self) -> Result<Option<String>, Failure> {
         let builds = self.list("builds")?;
         let releases = self.list("releases")?;
-        let pending = |rows: &[Value]| rows.iter().any(|row| row["status"] == "pending");
-        if pending(&builds) || pending(&releases) {
+        let waits = |rows: &[Value]| rows.iter().any(|row| row["status"] == "pending");
+        if waits(&builds) || waits(&releases) {
             return Ok(Some("a build or a release is pending".to_owned()));
         }
         let commit = head(&self.repository)?;
         let pushed = builds.iter().find(|build| build["source_blob"]["version"] == commit.as_str());
-        let released = pushed.is_some_and(|build| build["status"] == "succeeded");
+        let succeeded = pushed.is_some_and(|build| build["status"] == "succeeded");
         let current = releases.iter().find(|release| release["current"] == true);
         let its_release = pushed.map(|build| build["release"]["id"].clone()).filter(|id| !id.is_null());
         let is_current = current.map(|release| release["id"].clone()) == its_release;
-        if released && !is_current {
+        if succeeded && !is_current {
             return Ok(Some(format!("the build succeeded and its release is not current: {current:?}")));
         }
-        let version = if released { self.pushed } else { self.served };
-        let expected = if released { commit } else { self.commit.clone() };
+        let version = if succeeded { self.pushed } else { self.served };
+        let expected = if succeeded { commit } else { self.commit.clone() };
         let answer = self.client.get(&self.app, "/")?;
         if answer.text() != format!("version={version}\n") {
             return Ok(Some(format!("it serves {} and not version {version}", answer.text().trim())));

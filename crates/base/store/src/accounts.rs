@@ -170,6 +170,8 @@ pub async fn remove(write: &mut Write, id: AccountId) -> Result<bool, Error> {
         "DELETE FROM recovery_codes WHERE account_id = $1",
         "DELETE FROM collaborators WHERE account_id = $1",
         "DELETE FROM team_members WHERE account_id = $1",
+        "DELETE FROM team_invitations WHERE account_id = $1 OR invited_by = $1",
+        "DELETE FROM user_preferences WHERE account_id = $1",
         "DELETE FROM app_transfers WHERE owner_id = $1 OR recipient_id = $1",
         "UPDATE accounts SET email = 'removed-' || id, name = NULL, password_hash = '' WHERE id = $1",
     ] {

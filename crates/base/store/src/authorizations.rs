@@ -227,6 +227,16 @@ pub async fn set_client(write: &mut Write, id: AuthorizationId, client: OAuthCli
     Ok(())
 }
 
+/// Takes the access token away; what refreshes it stays.
+pub async fn forget_token(write: &mut Write, id: AuthorizationId) -> Result<(), Error> {
+    let statement = sql::query(
+        "UPDATE authorizations SET token_id = NULL, token_hash = NULL, token_hint = NULL, expires_at = NULL, \
+         updated_at = $2 WHERE id = $1",
+    );
+    statement.bind(id.to_string()).bind(Timestamp::now().micros()).execute(&mut *write.transaction).await?;
+    Ok(())
+}
+
 /// The authorization as the write sees it.
 pub async fn get(write: &mut Write, id: AuthorizationId) -> Result<Option<Authorization>, Error> {
     let row = sql::query(select!("WHERE authorizations.id = $1")).bind(id.to_string());

@@ -19,6 +19,7 @@
 
 mod about;
 pub mod accounts;
+pub mod app_features;
 pub mod app_transfers;
 pub mod apps;
 pub mod authorizations;
@@ -47,8 +48,10 @@ pub mod sessions;
 pub mod slugs;
 mod sql;
 mod sqlite;
+pub mod team_invitations;
 pub mod team_members;
 pub mod teams;
+pub mod user_preferences;
 
 use std::path::Path;
 use std::sync::Arc;

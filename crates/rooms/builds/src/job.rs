@@ -84,7 +84,7 @@ impl Builds {
     }
 
     /// Ends the row as failed; false if it had ended already. Reads nothing else of it: that may be what fails.
-    async fn record_failure(&self, id: BuildId, reason: &str) -> Result<bool, store::Error> {
+    pub(crate) async fn record_failure(&self, id: BuildId, reason: &str) -> Result<bool, store::Error> {
         let mut write = self.store.write().await?;
         let failed = store::builds::fail(&mut write, id, &text::one_line(reason)).await?;
         write.commit().await?;
@@ -101,8 +101,12 @@ impl Builds {
             None => None,
         };
         let mut output = self.outputs.write(&id.to_string()).map_err(|error| error.to_string())?;
+        let unheard = build.as_ref().and_then(|build| build.failure.clone()).filter(|_| attempt == 0);
         let (Some(build), Some(app)) = (build.filter(|build| build.status == BuildStatus::Pending), app) else {
-            // Also when the app was deleted meanwhile: somebody may be reading.
+            // Also when the app was deleted meanwhile, or the build cancelled before its turn: somebody may be reading.
+            if let Some(reason) = unheard {
+                output.append(text::rejected(None, Some(&reason)).as_bytes());
+            }
             output.end();
             return Ok(());
         };
@@ -140,7 +144,10 @@ impl Builds {
             return self.released_before(build, output).await;
         }
         self.clear(app.id).await?;
-        let compile = tokio::time::timeout(self.config.timeout, self.compile(app, build, output)).await;
+        let compile = tokio::select! {
+            trouble = self.canceled(build.id) => Ok(Err(trouble)),
+            made = tokio::time::timeout(self.config.timeout, self.compile(app, build, output)) => made,
+        };
         // However it ended, nothing of it stays on the host; the next build would clear what this cannot.
         if let Err(error) = self.clear(app.id).await {
             tracing::warn!(%error, build = %build.id, "could not remove a build's instances");
@@ -161,6 +168,10 @@ impl Builds {
         }
         write.commit().await?;
         crashpoints::reach(Point::BuildLayersRecorded);
+        let _decision = self.decisions.lock().await;
+        if !self.is_wanted(build.id).await? {
+            return Err(self.canceled(build.id).await);
+        }
         let description = description(build.source_version.as_deref());
         let release = self.releases.deploy(app, &made.slug, &made.defaults, build.account_id, &description).await;
         let release = release.map_err(release_trouble)?;

@@ -6,6 +6,7 @@
 //! again ([`job`]). After the release, a task that no job waits for follows the release phase and the first web dyno
 //! ([`verify`](mod@verify)), so that a deploy lane is never held by a boot.
 
+mod cancel;
 mod compile;
 mod config;
 mod installation;
@@ -27,6 +28,7 @@ use releases::Releases;
 use store::Store;
 use store::apps::App;
 use store::builds::Build;
+use tokio::sync::Mutex;
 use vocabulary::{AccountId, AppId, BuildId, BuildStatus, Digest};
 use work::{Tasks, Wakers};
 
@@ -85,6 +87,9 @@ pub struct Builds {
     config: Arc<Config>,
     runtimes: runtimes::Runtimes,
     tasks: Tasks,
+    /// Held by whoever decides how a build ends: the one who cancels it, or its job from the last look at its row to
+    /// the end of its release.
+    decisions: Arc<Mutex<()>>,
 }
 
 impl Builds {
@@ -104,7 +109,19 @@ impl Builds {
         let runtimes = runtimes::Runtimes::new(store.clone(), blobs.clone(), engine.clone(), Arc::clone(&config))
             .map_err(Error::Client)?;
         let tasks = Tasks::default();
-        Ok(Self { store, wakers, logs, outputs, blobs, engine, releases, config, runtimes, tasks })
+        Ok(Self {
+            store,
+            wakers,
+            logs,
+            outputs,
+            blobs,
+            engine,
+            releases,
+            config,
+            runtimes,
+            tasks,
+            decisions: Arc::default(),
+        })
     }
 
     /// Records a pending build and its job. Its output can be read at once under the build's id

@@ -50,6 +50,7 @@ impl Dynos {
             size: dyno.size,
             command: &dyno.command,
             port: dyno.serves_requests().then(|| launch::port(dyno.id)),
+            release: &release,
             slug: &slug,
             config: &config,
             one_off: dyno.one_off.as_ref().map(|one_off| OneOff {

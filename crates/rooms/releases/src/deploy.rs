@@ -48,13 +48,13 @@ impl Releases {
     }
 }
 
-/// New process types begin with one dyno if they are `web`, else with none. The release phase is no part of the
-/// formation until a user gives it a size.
+/// New process types begin with one dyno if they are `web`, else with none: `release` never has one of the formation, it
+/// is there for its size, and by it `heroku releases:retry` knows that the app has a release phase.
 async fn add_to_formation(write: &mut Write, slug: &Slug) -> Result<(), Error> {
     let rows = store::formation::list_in(write, slug.app_id).await?;
     let known: BTreeSet<ProcessType> = rows.into_iter().map(|row| row.process_type).collect();
     for process_type in slug.process_types.0.keys() {
-        if !process_type.is_release() && !known.contains(process_type) {
+        if !known.contains(process_type) {
             let quantity = u32::from(process_type.is_web());
             store::formation::set(write, slug.app_id, process_type, quantity, DynoSize::Standard1X).await?;
         }

@@ -215,7 +215,8 @@ impl Releases {
         let size = row.map_or(DynoSize::Standard1X, |row| row.size);
         self.say(release, name, lines::starting(command));
         let (app, name) = (release.app_id, name.to_owned());
-        let run = Run { id, app, name: name.clone(), size, command, port: None, slug, config: &config, one_off: None };
+        let (config, one_off, port) = (&config, None, None);
+        let run = Run { id, app, name: name.clone(), size, command, port, release, slug, config, one_off };
         self.launcher.start(&run).await?;
         crashpoints::reach(Point::ReleasePhaseStarted);
         self.say(release, &name, lines::state_changed("starting", "up"));
