@@ -42,8 +42,17 @@ impl Platform {
         Self::start_with(&[])
     }
 
+    /// The same, with the record in the database of this URL.
+    pub fn start_on(database: &str) -> Result<Self, Failure> {
+        Self::start_as(&[], Some(database))
+    }
+
     /// The same, with more flags of `slipway up`.
     pub fn start_with(flags: &[&str]) -> Result<Self, Failure> {
+        Self::start_as(flags, None)
+    }
+
+    fn start_as(flags: &[&str], database: Option<&str>) -> Result<Self, Failure> {
         let cli = crate::client::install_cli()?;
         let commands = Commands::read(&cli)?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
@@ -51,7 +60,7 @@ impl Platform {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let outside = Outside::start(folder.path())?;
-        let supervisor = up(folder.path(), address, &outside, flags)?;
+        let supervisor = up(folder.path(), address, &outside, flags, database)?;
         let witness = Witness::start(address)?;
         let mut platform = Self {
             outside,
@@ -68,6 +77,20 @@ impl Platform {
         platform.wait_until_up()?;
         platform.exports = platform.read_exports()?;
         Ok(platform)
+    }
+
+    /// Ends `slipway up` as Ctrl-C does; apps go on.
+    pub fn interrupt(&mut self) -> Result<(), Failure> {
+        crate::run(Command::new("kill").args(["-INT", &self.supervisor.id().to_string()]))?.good()?;
+        self.supervisor.wait()?;
+        // Control and engine end with it; whoever opens the record next must not meet them.
+        crate::until("control ends with its supervisor", || Ok(self.role("control").is_err()))
+    }
+
+    /// Starts `slipway up` again, with this database if one is named; a failure if it ends before it is up.
+    pub fn resume(&mut self, database: Option<&str>) -> Result<(), Failure> {
+        self.supervisor = up(self.folder.path(), self.address, &self.outside, &[], database)?;
+        self.wait_until_up()
     }
 
     /// Where it listens.
@@ -143,6 +166,11 @@ impl Platform {
     /// Runs `slipway` for this install, as its operator does.
     pub fn slipway(&self, arguments: &[&str]) -> Result<crate::Output, Failure> {
         crate::run(Command::new(program()?).args(arguments).arg("--data").arg(self.data()))
+    }
+
+    /// Runs `slipway` with these variables in its environment and nothing about this install.
+    pub fn slipway_alone(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<crate::Output, Failure> {
+        crate::run(Command::new(program()?).args(arguments).envs(environment.iter().copied()))
     }
 
     /// Ends a role's process at once.
@@ -235,11 +263,17 @@ impl Drop for Platform {
     }
 }
 
-fn up(folder: &Path, address: SocketAddr, outside: &Outside, flags: &[&str]) -> Result<Child, Failure> {
+fn up(
+    folder: &Path,
+    address: SocketAddr,
+    outside: &Outside,
+    flags: &[&str],
+    database: Option<&str>,
+) -> Result<Child, Failure> {
     let log = File::create(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
     command.arg("--egress-allow").arg(outside.allowed());
-    command.args(flags);
+    command.args(flags).envs(database.map(|url| ("SLIPWAY_DATABASE_URL", url)));
     for range in egress()? {
         command.arg("--egress-allow").arg(range);
     }

@@ -55,8 +55,7 @@ pub(crate) struct Answer {
 impl Api {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let key = store::seal::SealKey::generate();
-        let store = Store::open(&folder.path().join("slipway.db"), key).await.unwrap();
+        let (store, _) = store::scratch().await;
         let removed = Arc::new(Mutex::new(vec![]));
         let (sink, queue) = LogSink::new();
         let platform = platform(&store, &folder, sink.clone(), Arc::clone(&removed));
