@@ -59,6 +59,7 @@ fn main() -> std::process::ExitCode {
         run::a_program_runs_inside_a_dyno,
         everyday::custom_domains_lead_to_the_app,
         everyday::what_there_is_is_listed,
+        traffic::an_app_is_reached_over_tls,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

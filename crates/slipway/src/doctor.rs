@@ -229,7 +229,7 @@ fn record(settings: &Settings) -> Finding {
     let named = settings.database_url.as_ref().and_then(|url| url.reveal().parse().ok());
     let database = match Layout::open(&settings.data) {
         Ok(Some(layout)) => of_install(named, &layout),
-        _ => Ok(named.unwrap_or_else(|| settings.data.join("slipway.db").as_path().into())),
+        _ => Ok(named.unwrap_or_else(|| settings.data.join("store/slipway.db").as_path().into())),
     };
     let database = match database {
         Ok(database) => database,

@@ -6,6 +6,7 @@ mod accounts;
 mod ca;
 mod db;
 mod doctor;
+mod durable;
 mod env;
 mod layout;
 mod printer;

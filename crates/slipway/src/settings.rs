@@ -33,7 +33,7 @@ pub(crate) struct Written {
     data: Option<String>,
 
     /// The database that holds the record, as postgres://USER:PASSWORD@HOST/NAME or sqlite:PATH; better given by the
-    /// environment or the file, as others on this machine see flags [default: sqlite:DATA/slipway.db]
+    /// environment or the file, as others on this machine see flags [default: sqlite:DATA/store/slipway.db]
     #[arg(long, env = "SLIPWAY_DATABASE_URL", hide_env_values = true, value_name = "URL", value_parser = secret)]
     database_url: Option<Secret>,
 
@@ -80,6 +80,11 @@ pub(crate) struct Written {
     /// What the platform writes about itself, as a filter of levels and parts [default: info]
     #[arg(long, env = "SLIPWAY_LOG", value_name = "FILTER")]
     log: Option<String>,
+
+    /// The folder of a test that has processes of the platform die at named points (crate `crashpoints`)
+    #[arg(long, env = "SLIPWAY_CRASH_POINTS", value_name = "DIR", hide = true)]
+    #[serde(skip)]
+    crash_points: Option<PathBuf>,
 }
 
 /// Where an install is, for commands that need to know nothing else.
@@ -93,7 +98,7 @@ pub(crate) struct Place {
     #[arg(long, env = "SLIPWAY_DATA", value_name = "DIR")]
     data: Option<String>,
 
-    /// The database that holds the record [default: that of the running platform, or sqlite:DATA/slipway.db]
+    /// The database that holds the record [default: that of the running platform, or sqlite:DATA/store/slipway.db]
     #[arg(long, env = "SLIPWAY_DATABASE_URL", hide_env_values = true, value_name = "URL", value_parser = secret)]
     database_url: Option<Secret>,
 }
@@ -148,6 +153,17 @@ pub(crate) struct Settings {
     pub(crate) keep_days: u32,
     /// What to write about ourselves.
     pub(crate) log: String,
+    /// Where a test arms crash points; never set otherwise.
+    pub(crate) crash_points: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Heeds the crash points of a test, if it is one that started us.
+    pub(crate) fn watch_crash_points(&self) {
+        if let Some(folder) = &self.crash_points {
+            crashpoints::watch(folder);
+        }
+    }
 }
 
 /// Everything that is wrong with the settings.
@@ -193,6 +209,7 @@ impl Written {
             keep_releases: self.keep_releases.or(below.keep_releases),
             keep_days: self.keep_days.or(below.keep_days),
             log: self.log.or(below.log),
+            crash_points: self.crash_points,
         }
     }
 }
@@ -228,6 +245,7 @@ impl Check {
             keep_releases: self.count("keep-releases", written.keep_releases.as_deref(), (1, 10_000), 20),
             keep_days: self.count("keep-days", written.keep_days.as_deref(), (0, 3650), 30),
             log: written.log.unwrap_or_else(|| "info".to_owned()),
+            crash_points: written.crash_points,
         }
     }
 

@@ -10,7 +10,7 @@ pub fn a_platform_lives_on_postgres_and_moves_to_a_file() -> Result<(), Failure>
     server.run("CREATE SCHEMA record")?;
     // The server trusts whoever reaches its socket; the password is there to be looked for.
     let url = server.url("record").replace("slipway@", &format!("slipway:{PASSWORD}@"));
-    let mut platform = Platform::start_on(&url)?;
+    let mut platform = Platform::start_with_database(&url)?;
     let app = {
         let client = Client::new(&platform)?;
         let (repository, app) = client.deploy("hello")?;
@@ -43,7 +43,7 @@ fn commands_find_the_record(platform: &Platform) -> Result<(), Failure> {
     ensure!(listed.stdout.contains("admin@"), "users list: {}", listed.both());
     let doctor = platform.slipway(&["doctor"])?;
     ensure!(doctor.stdout.contains("the record is in PostgreSQL"), "doctor: {}", doctor.both());
-    ensure!(!platform.data().join("slipway.db").exists(), "there is a file beside the database");
+    ensure!(!platform.data().join("store/slipway.db").exists(), "there is a file beside the database");
     Ok(())
 }
 
@@ -90,7 +90,7 @@ fn the_server_restarts(platform: &Platform, client: &Client, server: &mut Server
 }
 
 fn moves_to_a_file(platform: &mut Platform, url: &str) -> Result<(), Failure> {
-    let file = format!("sqlite:{}", platform.data().join("slipway.db").display());
+    let file = format!("sqlite:{}", platform.data().join("store/slipway.db").display());
     let copy = [("SLIPWAY_DB_FROM", url), ("SLIPWAY_DB_TO", file.as_str())];
     let owned = platform.slipway_alone(&["db", "copy"], &copy)?.bad()?;
     ensure!(owned.both().contains("another platform's control owns"), "copied under control's hands: {}", owned.both());

@@ -243,6 +243,16 @@ pub async fn by_token(store: &Store, token: &Secret) -> Result<Option<Authorizat
     row.fetch_optional(&store.readers).await?.as_ref().map(authorization).transpose()
 }
 
+/// Whether an authorization has not ended for good: it has an access token that is good, or may get another one.
+pub async fn lives(store: &Store, id: AuthorizationId) -> Result<bool, Error> {
+    let row = sql::query(
+        "SELECT id FROM authorizations WHERE id = $1 AND (expires_at IS NULL OR expires_at > $2 OR refresh_hash IS NOT \
+         NULL)",
+    );
+    let row = row.bind(id.to_string()).bind(Timestamp::now().micros());
+    Ok(row.fetch_optional(&store.readers).await?.is_some())
+}
+
 /// The authorization a refresh token stands for, unless its account was removed.
 pub async fn by_refresh_token(write: &mut Write, token: &Secret) -> Result<Option<Authorization>, Error> {
     let row = sql::query(select!(

@@ -54,6 +54,7 @@ pub mod teams;
 use std::path::Path;
 use std::sync::Arc;
 
+use crashpoints::Point;
 use sqlx::sqlite::SqlitePool;
 
 pub use crate::about::{About, about};
@@ -218,6 +219,9 @@ impl Store {
 impl Write {
     /// Makes the write lasting; on return it is on the disk.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
+        crashpoints::reach(Point::StoreCommitting);
+        self.transaction.commit().await?;
+        crashpoints::reach(Point::StoreCommitted);
+        Ok(())
     }
 }

@@ -67,20 +67,30 @@ pub async fn create(
     client(&row, &write.key)
 }
 
-/// Changes name, redirect address and secret.
-pub async fn update(write: &mut Write, changed: &Client) -> Result<Client, Error> {
+/// Changes what is given; nothing if there is no such client any more. The secret is left alone: it may be rotated by
+/// somebody else at the same time.
+pub async fn update(
+    write: &mut Write,
+    id: OAuthClientId,
+    name: Option<&str>,
+    redirect_uri: Option<&str>,
+) -> Result<Option<Client>, Error> {
     let row = sql::query(
-        "UPDATE oauth_clients SET name = $2, redirect_uri = $3, secret = $4, updated_at = $5 WHERE id = $1 \
-         RETURNING *",
-    )
-    .bind(changed.id.to_string())
-    .bind(&changed.name)
-    .bind(&changed.redirect_uri)
-    .bind(write.key.seal(&context(changed.id), &changed.secret)?)
-    .bind(Timestamp::now().micros())
-    .fetch_one(&mut *write.transaction)
-    .await?;
-    client(&row, &write.key)
+        "UPDATE oauth_clients SET name = COALESCE($2, name), redirect_uri = COALESCE($3, redirect_uri), \
+         updated_at = $4 WHERE id = $1 RETURNING *",
+    );
+    let row = row.bind(id.to_string()).bind(name).bind(redirect_uri).bind(Timestamp::now().micros());
+    let row = row.fetch_optional(&mut *write.transaction).await?;
+    row.map(|row| client(&row, &write.key)).transpose()
+}
+
+/// Gives a client another secret; nothing if there is no such client any more.
+pub async fn set_secret(write: &mut Write, id: OAuthClientId, secret: &Secret) -> Result<Option<Client>, Error> {
+    let sealed = write.key.seal(&context(id), secret)?;
+    let row = sql::query("UPDATE oauth_clients SET secret = $2, updated_at = $3 WHERE id = $1 RETURNING *");
+    let row = row.bind(id.to_string()).bind(sealed).bind(Timestamp::now().micros());
+    let row = row.fetch_optional(&mut *write.transaction).await?;
+    row.map(|row| client(&row, &write.key)).transpose()
 }
 
 /// The client with this id, whoever registered it.

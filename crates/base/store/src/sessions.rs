@@ -66,6 +66,13 @@ pub async fn by_cookie(store: &Store, cookie: &Secret) -> Result<Option<Session>
     row.fetch_optional(&store.readers).await?.as_ref().map(session).transpose()
 }
 
+/// Whether a session has not ended, as the write sees it.
+pub async fn lives(write: &mut Write, id: SessionId) -> Result<bool, Error> {
+    let row = sql::query("SELECT id FROM sessions WHERE id = $1 AND expires_at > $2");
+    let row = row.bind(id.to_string()).bind(Timestamp::now().micros());
+    Ok(row.fetch_optional(&mut *write.transaction).await?.is_some())
+}
+
 /// An account's sessions that have not ended, oldest first.
 pub async fn list(store: &Store, account: AccountId) -> Result<Vec<Session>, Error> {
     let rows = sql::query("SELECT * FROM sessions WHERE account_id = $1 AND expires_at > $2 ORDER BY id");

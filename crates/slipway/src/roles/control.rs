@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::time::Duration;
 
@@ -16,14 +15,14 @@ use loglines::LogSink;
 use logs::Logs;
 use releases::Releases;
 use retention::Retention;
-use routes::Routes;
+use routes::{Routes, Signer};
 use routes_table::Departures;
 use store::seal::SealKey;
 use store::{Database, Store};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
-use vocabulary::Timestamp;
+use vocabulary::{Secret, Timestamp};
 use work::{Jobs, Wakers};
 
 use super::{Error, Inheritance, doing};
@@ -73,7 +72,7 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let (sink, queue) = LogSink::new();
     let departures = Departures::default();
     let parts = make_rooms(store, &sink, departures.clone(), settings, layout)?;
-    let routes = make_routes(&parts, sink, departures, &authority, settings, &mut inheritance)?;
+    let routes = make_routes(&parts, sink, departures, authority, settings, &mut inheritance)?;
 
     let apps = store::apps::all(&parts.store).await.map_err(doing("list the apps"))?;
     parts.logs.forget_others(apps.into_iter().map(|app| app.id).collect()).await;
@@ -183,7 +182,7 @@ fn make_routes(
     parts: &Parts,
     sink: LogSink,
     departures: Departures,
-    authority: &Authority,
+    authority: Authority,
     settings: &Settings,
     inheritance: &mut Inheritance,
 ) -> Result<Routes, Error> {
@@ -201,6 +200,7 @@ fn make_routes(
         domain: settings.domain.clone(),
         platform_hosts,
         leaves: vec![leaf],
+        signer: Signer::new(move |host| authority.app_leaf(host)),
         router_uid: router_uid()?,
     };
     Ok(Routes::new(parts.store.clone(), parts.wakers.clone(), departures, sink, config, replace))
@@ -288,21 +288,14 @@ async fn ensure_administrator(store: &Store, settings: &Settings, layout: &Layou
     if store::accounts::count(store).await.map_err(doing("count the accounts"))? > 0 {
         return Ok(());
     }
-    let (password, key) =
-        api::create_administrator(store, &settings.admin).await.map_err(doing("make the administrator"))?;
-    let administrator = Administrator {
-        email: settings.admin.clone(),
-        password: password.reveal().to_owned(),
-        api_key: key.reveal().to_owned(),
-    };
-    let text = serde_json::to_vec_pretty(&administrator).map_err(doing("write the administrator's keys"))?;
     let file = layout.at("keys/admin.json");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file)
-        .map_err(doing("make the file of the administrator's keys"))?;
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(doing("keep the administrator's keys"))
+    let keep = |password: &Secret, key: &Secret| {
+        let administrator = Administrator {
+            email: settings.admin.clone(),
+            password: password.reveal().to_owned(),
+            api_key: key.reveal().to_owned(),
+        };
+        crate::durable::write(&file, &serde_json::to_vec_pretty(&administrator)?, 0o600)
+    };
+    api::create_administrator(store, &settings.admin, keep).await.map_err(doing("make the administrator"))
 }

@@ -26,6 +26,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
+use crashpoints::Point;
 use rustix::fs::FlockOperation;
 use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,17 +94,22 @@ struct Supervisor {
 
 /// Brings the platform up and keeps it up until a signal says otherwise.
 pub(crate) async fn up(settings: &Settings) -> Result<(), Error> {
+    settings.watch_crash_points();
     let supervisor = Supervisor::prepare(settings)?;
     let listeners = supervisor.listeners(settings)?;
     let mut interrupts = Signals::new().map_err(doing("listen for signals"))?;
     let (replace_router, router_to_replace) = mpsc::channel(1);
 
     printer::say("starting the engine …");
+    crashpoints::reach(Point::SupervisorPrepared);
     supervisor.start_engine().await?;
     printer::say("starting control …");
+    crashpoints::reach(Point::SupervisorEngineUp);
     supervisor.start_control(replace_router).await?;
     printer::say("starting the router …");
+    crashpoints::reach(Point::SupervisorControlUp);
     supervisor.start_router(listeners, router_to_replace).await?;
+    crashpoints::reach(Point::SupervisorRouterUp);
     crate::env::announce(settings, &supervisor.layout);
     crate::roles::tell_systemd("READY=1");
 
@@ -254,9 +260,9 @@ fn take_lock(layout: &Layout) -> Result<File, Error> {
 }
 
 fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
-    // Control keeps the store's files beside these folders, so the data folder is its own.
-    own_folder(&layout.data, 0o711, Some(users.control))?;
-    for name in ["keys", "blobs", "outputs", "logs", "pushes"] {
+    // Root's, so that no other user decides what stands at the paths that root works on below.
+    own_folder(&layout.data, 0o711, None)?;
+    for name in ["store", "keys", "blobs", "outputs", "logs", "pushes"] {
         own_folder(&layout.at(name), 0o700, Some(users.control))?;
     }
     own_folder(&layout.at("public"), 0o755, Some(users.control))?;

@@ -25,7 +25,7 @@ const RECORD: &str = "record";
 
 /// The URL of the database to use; remembers where it is.
 pub(super) fn database(settings: &Settings, layout: &Layout) -> Result<Secret, Error> {
-    let file = layout.at("slipway.db");
+    let file = layout.store();
     let default = Secret::new(format!("sqlite:{}", file.display()));
     let url = settings.database_url.clone().unwrap_or_else(|| default.clone());
     let place = place(&url).map_err(doing("understand the database's URL"))?;
@@ -61,7 +61,7 @@ pub(crate) fn of_install(named: Option<Database>, layout: &Layout) -> io::Result
 }
 
 fn elsewhere(layout: &Layout) -> io::Result<Database> {
-    let file = Database::from(layout.at("slipway.db").as_path());
+    let file = Database::from(layout.store().as_path());
     match fs::read_to_string(layout.at(RECORD)) {
         Ok(place) if place.trim() != file.to_string() => {
             let told = format!("the record is in another database ({}): name it by --database-url", place.trim());
@@ -93,7 +93,7 @@ mod tests {
             refused.to_string().contains("database x on db.example.com") && !refused.to_string().contains("canary")
         );
         assert!(of_install(None, &layout).is_err());
-        let back = format!("sqlite:{}", layout.at("slipway.db").display());
+        let back = format!("sqlite:{}", layout.store().display());
         database(&settings(Some(&back)), &layout).unwrap();
         database(&settings(None), &layout).unwrap();
         assert!(of_install(None, &layout).is_ok());

@@ -19,8 +19,9 @@ use crate::users::User;
 
 /// The first descriptor a role finds (systemd's LISTEN_FDS convention).
 pub(crate) const FIRST_FD: i32 = 3;
-/// A role that ran so long is restarted at once when it ends.
-const STEADY: Duration = Duration::from_secs(10);
+/// A role that ran so long is restarted at once when it ends: longer than it takes to start, so that one that cannot
+/// start waits, and one that was cut off does not.
+const STEADY: Duration = Duration::from_secs(2);
 /// Pauses between restarts of a role that keeps ending: doubled from the first to the last.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long a role may take until it says that it is ready.
