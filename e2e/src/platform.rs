@@ -27,6 +27,8 @@ pub struct Platform {
     folder: TempDir,
     supervisor: Child,
     flags: Vec<String>,
+    /// The URL of its database, if it has one.
+    database: Option<String>,
     /// How long its log was when it was started.
     told: u64,
     address: SocketAddr,
@@ -49,11 +51,24 @@ impl Platform {
 
     /// The same, with more flags of `slipway up`.
     pub fn start_with(flags: &[&str]) -> Result<Self, Failure> {
-        Self::start_on(flags, |_| Ok(()))
+        Self::begin(flags, None, |_| Ok(()))
+    }
+
+    /// The same, with the record in the database of this URL.
+    pub fn start_with_database(url: &str) -> Result<Self, Failure> {
+        Self::begin(&[], Some(url), |_| Ok(()))
     }
 
     /// The same, with a data folder that is made by the caller: an empty disk, for instance.
     pub fn start_on(flags: &[&str], make: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<Self, Failure> {
+        Self::begin(flags, None, make)
+    }
+
+    fn begin(
+        flags: &[&str],
+        database: Option<&str>,
+        make: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         let cli = crate::client::install_cli()?;
         let commands = Commands::read(&cli)?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
@@ -63,13 +78,14 @@ impl Platform {
         let outside = Outside::start(folder.path())?;
         make(&folder.path().join("data"))?;
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let supervisor = up(folder.path(), address, &outside, &flags)?;
+        let supervisor = up(folder.path(), address, &outside, &flags, database)?;
         let witness = Witness::start(address)?;
         let mut platform = Self {
             outside,
             folder,
             supervisor,
             flags,
+            database: database.map(str::to_owned),
             told: 0,
             address,
             witness,
@@ -84,6 +100,20 @@ impl Platform {
         fs::read_to_string(platform.data().join("install"))?.trim().clone_into(&mut platform.install);
         platform.exports = platform.read_exports()?;
         Ok(platform)
+    }
+
+    /// Ends `slipway up` as Ctrl-C does; apps go on.
+    pub fn interrupt(&mut self) -> Result<(), Failure> {
+        crate::run(Command::new("kill").args(["-INT", &self.supervisor.id().to_string()]))?.good()?;
+        self.supervisor.wait()?;
+        // Control and engine end with it; whoever opens the record next must not meet them.
+        crate::until("control ends with its supervisor", || Ok(self.role("control").is_err()))
+    }
+
+    /// Starts `slipway up` again, with this database if one is named; a failure if it ends before it is up.
+    pub fn resume(&mut self, database: Option<&str>) -> Result<(), Failure> {
+        self.database = database.map(str::to_owned);
+        self.up_again()
     }
 
     /// Where it listens.
@@ -166,6 +196,11 @@ impl Platform {
         crate::run(Command::new(program()?).args(arguments).arg("--data").arg(self.data()))
     }
 
+    /// Runs `slipway` with these variables in its environment and nothing about this install.
+    pub fn slipway_alone(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<crate::Output, Failure> {
+        crate::run(Command::new(program()?).args(arguments).envs(environment.iter().copied()))
+    }
+
     /// Ends a role's process at once.
     pub fn kill(&self, role: &str) -> Result<(), Failure> {
         let pid = self.role(role)?;
@@ -188,7 +223,8 @@ impl Platform {
     fn begin_again(&mut self) -> Result<(), Failure> {
         self.supervisor.wait()?;
         self.told = fs::metadata(self.folder.path().join("slipway.log"))?.len();
-        self.supervisor = up(self.folder.path(), self.address, &self.outside, &self.flags)?;
+        let database = self.database.as_deref();
+        self.supervisor = up(self.folder.path(), self.address, &self.outside, &self.flags, database)?;
         Ok(())
     }
 
@@ -334,12 +370,18 @@ fn is_zombie(pid: u32) -> bool {
     text.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))
 }
 
-fn up(folder: &Path, address: SocketAddr, outside: &Outside, flags: &[String]) -> Result<Child, Failure> {
+fn up(
+    folder: &Path,
+    address: SocketAddr,
+    outside: &Outside,
+    flags: &[String],
+    database: Option<&str>,
+) -> Result<Child, Failure> {
     let log = File::options().append(true).create(true).open(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
     command.arg("--listen").arg(SocketAddr::from((outside.gateway(), address.port())).to_string());
     command.arg("--egress-allow").arg(outside.allowed());
-    command.args(flags);
+    command.args(flags).envs(database.map(|url| ("SLIPWAY_DATABASE_URL", url)));
     for range in egress()? {
         command.arg("--egress-allow").arg(range);
     }

@@ -7,11 +7,13 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use local::network::{EgressAllow, is_private};
+use store::{About, Database};
 
 use crate::layout::Layout;
 use crate::printer;
 use crate::settings::Settings;
 use crate::supervisor::of_install;
+use crate::users::Users;
 
 /// The oldest kernel with idmapped squashfs layers.
 const KERNEL: (u32, u32) = (6, 2);
@@ -234,7 +236,7 @@ fn record(settings: &Settings) -> Finding {
         Ok(database) => database,
         Err(error) => return Finding::Bad(format!("the record cannot be found: {error}")),
     };
-    match crate::block_on(store::about(&database)) {
+    match as_the_owner(&database) {
         Err(error) => Finding::Bad(format!("the record cannot be used ({database}): {}", chain(&error))),
         Ok(about) if about.is_current == Some(false) => Finding::Warning(format!(
             "the record's schema is another version's ({}; {database}): `slipway up` or `slipway db migrate` brings an \
@@ -247,6 +249,19 @@ fn record(settings: &Settings) -> Finding {
         )),
         Ok(about) => Finding::Good(format!("the record is in {}: {database}", about.version)),
     }
+}
+
+/// Looks as the user that owns the record, once there is one: a server may know users by who they are here.
+fn as_the_owner(database: &Database) -> Result<About, store::Error> {
+    let look = || {
+        if let Ok(owner) = Users::find_control() {
+            // Only this thread, which ends with the look; without being root, one looks as who one is.
+            owner.become_it().unwrap_or_default();
+        }
+        crate::block_on(store::about(database))
+    };
+    let broke = || store::Error::Unfit("looking at it broke");
+    std::thread::scope(|scope| scope.spawn(look).join().unwrap_or_else(|_| Err(broke())))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -8,6 +8,7 @@
 mod user;
 
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,6 +27,10 @@ pub struct Server {
     folder: TempDir,
     programs: PathBuf,
     running: Option<Child>,
+    /// Names the socket; without TLS nothing else.
+    port: u16,
+    /// Whether it listens on 127.0.0.1 with a certificate as well.
+    has_tls: bool,
     /// Deletes the folder when its standard input ends.
     watcher: Child,
 }
@@ -44,7 +49,7 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("scratch-postgres-").tempdir()?;
         user::give(folder.path())?;
         let watcher = watch(folder.path())?;
-        let mut server = Self { folder, programs, running: None, watcher };
+        let mut server = Self { folder, programs, running: None, port: 5432, has_tls: false, watcher };
         let data = server.data();
         let arguments = ["--auth=trust", "--username=slipway", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"];
         let made = server.command("initdb").arg("--pgdata").arg(&data).args(arguments).output()?;
@@ -58,15 +63,20 @@ impl Server {
     /// The URL by which a schema's tables are reached. The schema has to be made: [`Server::run`].
     #[must_use]
     pub fn url(&self, schema: &str) -> String {
-        let folder = self.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://slipway@{folder}/postgres?options[search_path]={schema}")
+        format!("{}?options[search_path]={schema}", self.plain_url())
+    }
+
+    /// The URL of the server, for who makes schemas by themselves.
+    #[must_use]
+    pub fn plain_url(&self) -> String {
+        format!("postgres://slipway@{}/postgres", self.folder.path().display().to_string().replace('/', "%2F"))
     }
 
     /// Runs a statement as the superuser, from outside; answers what it prints, unaligned.
     pub fn run(&self, statement: &str) -> io::Result<String> {
         let output = Command::new(self.programs.join("psql"))
             .args(["--no-psqlrc", "--no-align", "--tuples-only", "--username=slipway", "--dbname=postgres"])
-            .args(["--variable=ON_ERROR_STOP=1", "--command", statement, "--host"])
+            .args(["--variable=ON_ERROR_STOP=1", "--command", statement, "--port", &self.port.to_string(), "--host"])
             .arg(self.folder.path())
             .output()?;
         if !output.status.success() {
@@ -78,7 +88,15 @@ impl Server {
     /// Everything a schema holds, as text.
     pub fn dump(&self, schema: &str) -> io::Result<String> {
         let output = Command::new(self.programs.join("pg_dump"))
-            .args(["--username=slipway", "--dbname=postgres", "--schema", schema, "--host"])
+            .args([
+                "--username=slipway",
+                "--dbname=postgres",
+                "--schema",
+                schema,
+                "--port",
+                &self.port.to_string(),
+                "--host",
+            ])
             .arg(self.folder.path())
             .output()?;
         if !output.status.success() {
@@ -92,7 +110,9 @@ impl Server {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(self.folder.path().join("log"))?;
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
-        command.args(["-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB"]);
+        command.args(["-c", if self.has_tls { "listen_addresses=127.0.0.1" } else { "listen_addresses=" }]);
+        command.args(["-c", if self.has_tls { "ssl=on" } else { "ssl=off" }, "-p", &self.port.to_string()]);
+        command.args(["-c", "max_connections=200", "-c", "shared_buffers=32MB"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.running = Some(spawn_for_the_program(command)?);
         let begun = Instant::now();
@@ -104,6 +124,20 @@ impl Server {
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())
+    }
+
+    /// Starts the server that was stopped with a certificate, for `localhost`, on a port of 127.0.0.1. Answers the port.
+    pub fn begin_with_tls(&mut self, certificate: &str, key: &str) -> io::Result<u16> {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.data().join(name);
+            std::fs::write(&file, text)?;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+            user::own(&file)?;
+        }
+        self.port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        self.has_tls = true;
+        self.begin()?;
+        Ok(self.port)
     }
 
     /// Stops the server: its clients are cut off, what they committed stays. `kill` is a crash.

@@ -11,6 +11,11 @@ const NAME: &str = "postgres";
 /// Gives the folder to the server; others may pass through it to the socket.
 pub(crate) fn give(folder: &Path) -> io::Result<()> {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711))?;
+    own(folder)
+}
+
+/// Makes the server's user the owner of a path.
+pub(crate) fn own(path: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -19,7 +24,7 @@ pub(crate) fn give(folder: &Path) -> io::Result<()> {
     let line = users.lines().find(|line| line.starts_with("postgres:")).ok_or_else(missing)?;
     let mut ids = line.split(':').skip(2).map(str::parse::<u32>);
     let (Some(Ok(uid)), Some(Ok(gid))) = (ids.next(), ids.next()) else { return Err(missing()) };
-    chown(folder, Some(uid), Some(gid))
+    chown(path, Some(uid), Some(gid))
 }
 
 /// A program run as that user, and killed with the thread that starts it.

@@ -42,6 +42,7 @@ pub mod oauth_clients;
 mod postgres;
 pub mod releases;
 mod row;
+mod scratch;
 pub mod seal;
 pub mod second_factors;
 pub mod sessions;
@@ -62,6 +63,7 @@ use sqlx::sqlite::SqlitePool;
 pub use crate::about::{About, about};
 pub use crate::copy::{Copied, copy};
 pub use crate::database::{BadDatabase, Database};
+pub use crate::scratch::scratch;
 use crate::seal::SealKey;
 use crate::sql::{Readers, Transaction};
 
@@ -112,6 +114,12 @@ impl Error {
                 code.len() == 5 && (["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03")
             }),
         }
+    }
+
+    /// Whether a text was given that no column can hold: one with U+0000 in it.
+    #[must_use]
+    pub fn is_bad_text(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Encode(_)))
     }
 
     fn code(&self) -> Option<String> {
@@ -219,18 +227,4 @@ impl Write {
         crashpoints::reach(Point::StoreCommitted);
         Ok(())
     }
-}
-
-/// A store in a folder of its own, for tests; the folder is deleted with the store's last clone.
-#[doc(hidden)]
-pub async fn scratch() -> (Store, std::path::PathBuf) {
-    #[expect(clippy::expect_used, reason = "only tests call this, and a test without a store must stop")]
-    let (store, folder) = {
-        let folder =
-            tempfile::Builder::new().prefix("slipway-store-").tempdir().expect("a folder for the test's store");
-        let store = Store::open(&folder.path().join("slipway.db"), SealKey::generate()).await;
-        (store.expect("a store for the test"), folder)
-    };
-    let path = folder.path().to_owned();
-    (Store { _scratch: Some(Arc::new(folder)), ..store }, path)
 }

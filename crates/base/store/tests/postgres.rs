@@ -110,3 +110,32 @@ async fn a_server_that_promises_less_is_made_to_or_refused() {
     let refused = Store::open_at(&nowhere, SealKey::generate()).await;
     assert!(matches!(refused, Err(Error::Owned | Error::Unfit(_))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn the_way_to_the_server_is_encrypted_and_its_name_proved() {
+    let (mut server, _, store) = own_server().await;
+    drop(store);
+    server.stop(false).unwrap();
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+    let port = server.begin_with_tls(&certificate, &key).unwrap();
+    let folder = support::folder();
+    let (known, other) = (folder.path().join("known.pem"), folder.path().join("other.pem"));
+    std::fs::write(&known, certificate).unwrap();
+    let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&other, stranger.cert.pem()).unwrap();
+    let url = |host: &str, root: &std::path::Path| -> Database {
+        let root = root.display().to_string().replace('/', "%2F");
+        let query = format!("sslmode=verify-full&sslrootcert={root}&options[search_path]=public");
+        format!("postgres://slipway@{host}:{port}/postgres?{query}").parse().unwrap()
+    };
+    let store = Store::open_at(&url("localhost", &known), SealKey::generate()).await.unwrap();
+    assert_eq!(count(&store).await.unwrap(), 1);
+    let encrypted =
+        "SELECT count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND usename = 'slipway'";
+    assert_eq!(server.run(encrypted).unwrap(), "t");
+    for wrong in [url("localhost", &other), url("127.0.0.1", &known)] {
+        let refused = store::about(&wrong).await;
+        assert!(matches!(refused, Err(Error::Database(_))), "{wrong}: {refused:?}");
+    }
+}

@@ -400,7 +400,17 @@ async fn lists_come_in_the_order_of_their_bytes(scratch: Scratch) {
     assert_eq!(emails, ["a-z@example.com", "a.b@example.com", "ab@example.com", "b@example.com", "é@example.com"]);
 }
 
+async fn a_text_that_one_database_cannot_hold_is_refused_by_both(scratch: Scratch) {
+    let store = &scratch.store;
+    let account = account(store).await;
+    assert!(accounts::by_email(store, "ada\0@example.com").await.unwrap_err().is_bad_text());
+    let mut write = store.write().await.unwrap();
+    let refused = accounts::set_name(&mut write, account.id, Some("A\0da")).await;
+    assert!(refused.unwrap_err().is_bad_text());
+}
+
 on_both!(
+    a_text_that_one_database_cannot_hold_is_refused_by_both,
     what_is_read_in_a_write_stays_so_until_it_ends,
     lists_come_in_the_order_of_their_bytes,
     a_write_that_is_not_committed_leaves_no_trace,

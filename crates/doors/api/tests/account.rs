@@ -20,6 +20,8 @@ async fn a_name_is_changed_and_taken_away() {
     assert_eq!((named.status, &named.json["name"]), (StatusCode::OK, &json!("Ada Lovelace")), "{}", named.text);
     assert_eq!(api.owner(Method::PATCH, "/account", Value::Null).await.json["name"], json!("Ada Lovelace"));
     assert_eq!(api.owner(Method::PATCH, "/account", json!({"name": ""})).await.json["name"], Value::Null);
+    let no_text = api.owner(Method::PATCH, "/account", json!({"name": "A\0da"})).await;
+    assert_eq!(no_text.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", no_text.text);
     let long = api.owner(Method::PATCH, "/account", json!({"name": "x".repeat(201)})).await;
     assert_eq!(long.status, StatusCode::UNPROCESSABLE_ENTITY);
 }

@@ -60,14 +60,15 @@ pub(crate) fn query_scalar<T: Column>(text: &'static str) -> Scalar<T> {
 
 /// Runs a statement wherever it is to run: four places, one call.
 macro_rules! on {
-    ($query:ident, $on:ident, $call:ident) => {
+    ($query:ident, $on:ident, $call:ident) => {{
+        $query.check()?;
         match $on.into() {
             On::SqlitePool(pool) => $query.sqlite().$call(pool).await?.into(),
             On::SqliteConnection(connection) => $query.sqlite().$call(connection).await?.into(),
             On::PostgresPool(pool) => $query.postgres().$call(pool).await?.into(),
             On::PostgresConnection(connection) => $query.postgres().$call(connection).await?.into(),
         }
-    };
+    }};
 }
 
 impl Query {
@@ -97,6 +98,15 @@ impl Query {
     pub(crate) async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>, sqlx::Error> {
         let rows: row::Rows = on!(self, on, fetch_all);
         Ok(rows.0)
+    }
+
+    /// PostgreSQL has no text with U+0000 in it. SQLite has, so that it is refused for both alike.
+    fn check(&self) -> Result<(), sqlx::Error> {
+        let is_bad = |value: &Value| matches!(value, Value::Text(Some(text)) if text.contains('\0'));
+        if self.values.iter().any(is_bad) {
+            return Err(sqlx::Error::Encode("a text holds the character U+0000".into()));
+        }
+        Ok(())
     }
 
     // Safe: a literal of this crate, or made of the names in our own migrations.

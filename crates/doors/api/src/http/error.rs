@@ -160,6 +160,9 @@ impl IntoResponse for Error {
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
+        if error.is_bad_text() {
+            return Self::invalid("A text must not hold the character U+0000.");
+        }
         if !error.is_away() {
             return Self::internal(&error);
         }

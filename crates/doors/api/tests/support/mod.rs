@@ -59,7 +59,7 @@ pub(crate) struct Answer {
 impl Api {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path()).await;
+        let (store, _) = store::scratch().await;
         let removed = Arc::new(Mutex::new(vec![]));
         let (sink, queue) = LogSink::new();
         let platform = platform(&store, folder.path(), sink.clone(), Arc::clone(&removed));
