@@ -12,7 +12,7 @@ const REST: Duration = Duration::from_secs(10);
 /// On one that is slower, so many undisturbed deploys.
 const DEPLOYS: u32 = 3;
 /// How long a push may take to reach a point.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Requests a second to the app, throughout.
 const RATE: u32 = 40;
 /// What the death of a router may cost: the request of each connection that it held (H12).
@@ -152,15 +152,15 @@ impl Stage<'_> {
         }
         let commit = head(&self.repository)?;
         let built = builds.iter().find(|build| build["source_blob"]["version"] == commit.as_str());
-        let released = built.is_some_and(|build| build["status"] == "succeeded");
+        let deployed = built.is_some_and(|build| build["status"] == "succeeded");
         let current = releases.iter().find(|release| release["current"] == true);
         let its_release = built.map(|build| build["release"]["id"].clone()).filter(|id| !id.is_null());
         let is_current = current.map(|release| release["id"].clone()) == its_release;
-        if released && !is_current {
+        if deployed && !is_current {
             return Ok(Some(format!("the build succeeded and its release is not current: {current:?}")));
         }
-        let version = if released { self.pushed } else { self.served };
-        let expected = if released { commit } else { self.commit.clone() };
+        let version = if deployed { self.pushed } else { self.served };
+        let expected = if deployed { commit } else { self.commit.clone() };
         let answer = self.client.get(&self.app, "/")?;
         if answer.text() != format!("version={version}\n") {
             return Ok(Some(format!("it serves {} and not version {version}", answer.text().trim())));

@@ -38,7 +38,7 @@ pub fn killed_at_once_is_healed_by_up(soak: u32) -> Result<(), Failure> {
             let builds = client.api("GET", &format!("/apps/{second}/builds"), "")?;
             let text = builds.text();
             let done = builds.status == 200 && !text.contains("\"pending\"");
-            Ok(if !done { usize::MAX } else { usize::from(text.contains("\"succeeded\"")) })
+            Ok(if done { usize::from(text.contains("\"succeeded\"")) } else { usize::MAX })
         };
         until("the push under way has an outcome, and as much is held as runs", || {
             let more = ended()?;

@@ -138,11 +138,11 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
     }
     let Child { mut stdin, stdout, hook, ended } = git.child(app.id, service, protocol, place)?;
     let (arrived, body_arrives) = oneshot::channel();
-    let (mut keep, mut held) = (None, None);
+    let (mut keep, mut answer) = (None, None);
     if let Some((from, to)) = hook {
         keep = git.pushes.begin().inspect_err(|error| tracing::warn!(%error, "could not keep a push")).ok();
         let (told, (last, lasts)) = (Arc::new(AtomicBool::new(false)), oneshot::channel());
-        held = Some(Held { told: Arc::clone(&told), lasts });
+        answer = Some(Held { told: Arc::clone(&told), lasts });
         let push = Push { app, account, token, body: Some(body_arrives), build: None, told };
         answer_hook(&git, push, (from, to), ended, last);
     }
@@ -154,8 +154,8 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
             Err(error) => tracing::info!(%error, "a git request's body ended early"),
         }
     });
-    let body = match held {
-        Some(held) => child::answer_push(stdout, held),
+    let body = match answer {
+        Some(until) => child::answer_push(stdout, until),
         None => child::answer(Bytes::new(), stdout),
     };
     Ok(answered(&format!("application/x-{name}-result"), body))
