@@ -4,7 +4,7 @@ CACHE ?= $(if $(SLIPWAY_CACHE),$(SLIPWAY_CACHE),/var/cache/slipway)
 export SLIPWAY_CACHE := $(CACHE)
 INSIDE := --release --target x86_64-unknown-linux-gnu --target-dir target-static
 
-.PHONY: up down test check build inside tools bench compatibility fresh v2 clean
+.PHONY: up down test soak check build inside tools bench compatibility fresh v2 clean
 
 up: build               ## install what is missing, build, start in the background, push a first app
 	cargo xtask up
@@ -17,6 +17,10 @@ test: check build       ## everything CI runs; needs root
 	cargo xtask on-postgres --release
 	cargo test --release --package e2e
 	xtask/first-steps
+
+soak: build             ## the crash tests with larger numbers: SLIPWAY_SOAK times as much (an hour and more)
+	cargo build --release --package e2e --tests
+	SLIPWAY_SOAK=$(or $(SLIPWAY_SOAK),20) cargo test --release --package e2e --test crashes
 
 check: tools            ## the quick part: format, lints, arrows
 	cargo fmt --check

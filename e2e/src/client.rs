@@ -40,6 +40,16 @@ impl<'a> Client<'a> {
         Ok(Self { platform, home: platform.scratch()?, key: None, password: None, elsewhere: None })
     }
 
+    /// Leaves their home, to come back to it once the platform was started again.
+    pub fn leave(self) -> TempDir {
+        self.home
+    }
+
+    /// The administrator, back in a home.
+    pub fn back(platform: &'a Platform, home: TempDir) -> Self {
+        Self { platform, home, key: None, password: None, elsewhere: None }
+    }
+
     /// Somebody new, with an account and a home of their own.
     pub fn somebody(&self, email: &str) -> Result<Self, Failure> {
         let told = self.platform.slipway(&["users", "add", email])?.good()?.stdout;
@@ -195,7 +205,7 @@ impl<'a> Client<'a> {
         Ok(repository)
     }
 
-    /// A repository that an earlier user of this platform kept.
+    /// A repository in a home they came back to.
     pub fn kept(&'a self, folder: &Path) -> Repository<'a> {
         Repository { client: self, folder: folder.to_owned() }
     }
@@ -299,13 +309,6 @@ impl Repository<'_> {
         let mut command = self.client.command("git");
         command.current_dir(&self.folder).args(["push", "heroku", "main"]);
         Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
-    }
-
-    /// Moves it out of its user's home, so that it outlives them. Answers its folder.
-    pub fn keep(&self) -> Result<PathBuf, Failure> {
-        let folder = self.client.platform.scratch()?.keep().join("repository");
-        run(Command::new("mv").arg(&self.folder).arg(&folder))?.good()?;
-        Ok(folder)
     }
 
     /// Its folder.

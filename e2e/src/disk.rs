@@ -12,7 +12,8 @@ use crate::{Failure, run};
 const SIZE: u64 = 6 << 30;
 /// `EXT4_IOC_SHUTDOWN` (fs/ext4/ext4.h) with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from this moment nothing reaches the disk,
 /// neither data nor what the journal has not written yet. perl is on every Debian, and needs no `unsafe` of ours.
-const CUT: &str = "open my $folder, '<', shift or die $!; ioctl($folder, 0x8004587d, pack('L', 2)) or die $!";
+const CUT: &str = "sysopen my $folder, $ARGV[0], 0 or die $!; my $how = pack 'L', 2; \
+                   ioctl $folder, 0x8004587d, $how or die $!;";
 
 /// The disk; unmounted and deleted when dropped.
 #[derive(Debug)]

@@ -50,29 +50,28 @@ pub fn nothing_acknowledged_is_lost(soak: u32) -> Result<(), Failure> {
     repository.push()?.good()?;
     told.deployed = head(&repository)?;
     made(&home, "counter")?;
-    let folder = repository.keep()?;
-    drop(home);
+    let folder = repository.folder().to_owned();
+    let mut home = home.leave();
     let mut random = u64::from(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos());
     for cut in 1..=CUTS * soak {
         // Knuth's generator (MMIX): nothing here needs more.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let after = Duration::from_millis((random >> 33) % WITHIN);
-        let mut run = || -> Result<(), Failure> {
-            {
-                let client = Client::new(&platform)?;
-                work_until_cut(&client, &client.kept(&folder), &disk, cut, after, &mut told)?;
-            }
-            again(&mut platform, &mut disk, cut % 2 == 0)?;
-            let client = Client::new(&platform)?;
-            holds(&client, &client.kept(&folder), &app, &mut told)
-        };
-        run().map_err(|failure| format!("cut {cut}, after {after:?}: {failure}"))?;
+        let at = |failure: Failure| format!("cut {cut}, after {after:?}: {failure}");
+        let client = Client::back(&platform, home);
+        work_until_cut(&client, &client.kept(&folder), &disk, cut, after, &mut told).map_err(at)?;
+        home = client.leave();
+        again(&mut platform, &mut disk, cut % 2 == 0).map_err(at)?;
+        let client = Client::back(&platform, home);
+        holds(&client, &client.kept(&folder), &app, &mut told).map_err(at)?;
+        home = client.leave();
         println!(
             "  cut {cut} after {:>4} ms: {} writes acknowledged so far, all there",
             after.as_millis(),
             told.writes
         );
     }
+    drop(home);
     platform.end()?;
     disk.unmount()
 }

@@ -1,4 +1,4 @@
-//! A platform whose record is in PostgreSQL.
+//! A platform whose record is in `PostgreSQL`.
 
 use e2e::{Client, Failure, Platform, ensure};
 use scratch_postgres::Server;

@@ -122,6 +122,7 @@ async fn open(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) -> Option
         () = worker.closing() => return None,
     };
     let mut carried = None;
+    worker.current.first(worker.timeouts.first_bytes).await;
     let (stream, Named { name, protocol: said }) = match first {
         _ if peeked == 0 => return None,
         [TLS_HANDSHAKE] => {
@@ -221,6 +222,9 @@ impl Connection {
         match self.worker.current.routes().owner(&host) {
             Owner::App(app) => app::serve(self, head, host, app).await,
             Owner::Platform => platform::serve(self, head).await,
+            Owner::Nobody if self.worker.current.version() == 0 => {
+                self.say(&head, pages::refused(http::StatusCode::SERVICE_UNAVAILABLE)).await
+            }
             Owner::Nobody => self.say(&head, pages::no_such_app()).await,
         }
     }

@@ -6,10 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use routes_table::{AppRoute, InFlight, Invalid, Table, Target, Web};
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 use vocabulary::{AppId, DynoId};
 
 use crate::certificates::Certificates;
@@ -124,6 +126,15 @@ impl Current {
     /// Its version; 0 before the first.
     pub(crate) fn version(&self) -> u64 {
         self.routes.load().version
+    }
+
+    /// Waits for the first table, which after a start of the machine is a moment away: until then nothing is known to
+    /// be missing.
+    pub(crate) async fn first(&self, limit: Duration) {
+        if self.version() == 0 {
+            // Without one in time the request is told so.
+            drop(timeout(limit, self.changed.subscribe().wait_for(|version| *version > 0)).await);
+        }
     }
 
     /// Tells of every table that comes into use.
@@ -284,5 +295,19 @@ mod tests {
         current.serve(&table(2, app, Web::None)).unwrap();
         assert!(matches!(current.serve(&table(1, app, Web::None)), Err(Invalid::Older { .. })));
         assert_eq!(current.version(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_first_table_is_waited_for_but_not_for_ever() {
+        let current = Arc::new(Current::new());
+        current.first(Duration::from_millis(1)).await;
+        let waits = tokio::spawn({
+            let current = Arc::clone(&current);
+            async move { current.first(Duration::from_mins(1)).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        current.serve(&table(1, AppId::new(), Web::None)).unwrap();
+        waits.await.unwrap();
     }
 }
