@@ -118,7 +118,7 @@ fn said(kind: EntryType, saying: &[u8], entry: &[u8]) -> Vec<u8> {
 /// One record of a PAX header.
 fn record(key: &str, value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
-    let length = (rest + 1..).find(|length| length.to_string().len() + rest == *length).unwrap();
+    let length = (rest + 1..rest + 20).find(|length| length.to_string().len() + rest == *length).unwrap();
     [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
 }
 
