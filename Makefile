@@ -39,9 +39,10 @@ inside: tools           ## programs that run inside any stack's libc are linked 
 tools:                  ## Debian packages that building, running and testing need
 	@./xtask/install-tools
 
-bench: build            ## how long a push takes, and where the time goes
+bench: build            ## how long a push takes, and where the time goes; how fast the API is, and what an idle platform takes
 	cargo build --release --package bench
 	target/release/push-live
+	target/release/api-speed
 
 compatibility: build    ## writes docs/compatibility/{cli,api}.md from a run of all scenarios
 	cargo test --release --package e2e --test product -- --write-compatibility

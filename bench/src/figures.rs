@@ -24,6 +24,12 @@ impl Figures {
         }
     }
 
+    /// The smallest of the figures that so many of a hundred do not exceed; zero without any.
+    pub fn percentile(&self, of_hundred: usize) -> Duration {
+        let place = (self.0.len() * of_hundred).div_ceil(100).saturating_sub(1);
+        self.0.get(place).copied().unwrap_or_default()
+    }
+
     /// How many runs there were.
     pub fn runs(&self) -> usize {
         self.0.len()
@@ -67,5 +73,16 @@ mod tests {
         assert_eq!(median(&[7]), 7);
         assert_eq!(median(&[9, 1, 5]), 5);
         assert_eq!(median(&[9, 1, 5, 6]), 6);
+    }
+
+    #[test]
+    fn ninety_nine_of_a_hundred_are_below_the_percentile() {
+        let mut figures = Figures::default();
+        assert_eq!(figures.percentile(99), Duration::ZERO);
+        for one in 1..=200 {
+            figures.add(Duration::from_millis(one));
+        }
+        assert_eq!(figures.percentile(99), Duration::from_millis(198));
+        assert_eq!(figures.percentile(100), Duration::from_millis(200));
     }
 }

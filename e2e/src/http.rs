@@ -90,7 +90,13 @@ impl Connection {
 
     /// Asks for a path.
     pub fn get(&mut self, path: &str) -> io::Result<Response> {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        self.get_with(path, &[])
+    }
+
+    /// The same with more headers.
+    pub fn get_with(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
+        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{}\r\n", self.host, lines.concat());
         self.reader.get_mut().write_all(head.as_bytes())?;
         read_response(&mut self.reader, false)
     }

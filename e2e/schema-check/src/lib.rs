@@ -11,6 +11,7 @@
 //! assert!(schema.check("GET", "/account/rate-limits", 200, &serde_json::json!({})).is_err());
 //! ```
 
+mod bodies;
 mod clean;
 mod links;
 
@@ -63,6 +64,13 @@ impl Schema {
     /// Every endpoint: `GET /apps/{app}`.
     pub fn endpoints(&self) -> impl Iterator<Item = &str> {
         self.links.iter().map(|link| link.name.as_str())
+    }
+
+    /// What the body of a request looks like: JSON Schemas without references, one per variant that says so.
+    #[must_use]
+    pub fn bodies(&self, method: &str, path: &str) -> Vec<Value> {
+        let links = self.links.iter().filter(|link| link.fits(method, path)).take(1);
+        links.flat_map(|link| &link.bodies).map(|body| bodies::resolved(&self.root, body)).collect()
     }
 
     /// Holds an answer against the schema. `Ok(false)` if the schema has no such endpoint; an error lists what is wrong.

@@ -12,6 +12,8 @@ pub(crate) struct Link {
     pub(crate) name: String,
     /// What its answer looks like.
     pub(crate) target: Value,
+    /// What its request's body looks like, one per variant that says so.
+    pub(crate) bodies: Vec<Value>,
 }
 
 impl Link {
@@ -41,8 +43,12 @@ pub(crate) fn all(variants: &[(&str, &Value)]) -> Vec<Link> {
 
 fn add(all: &mut Vec<Link>, new: Link) {
     match all.iter_mut().find(|link| link.method == new.method && link.path == new.path) {
-        Some(link) if link.target == new.target => {}
-        Some(link) => link.target = json!({ "anyOf": [link.target, new.target] }),
+        Some(link) => {
+            if link.target != new.target {
+                link.target = json!({ "anyOf": [link.target, new.target] });
+            }
+            link.bodies.extend(new.bodies);
+        }
         None => all.push(new),
     }
 }
@@ -57,7 +63,8 @@ fn read(variant: &str, resource: &str, link: &Value) -> Link {
     };
     let method = link["method"].as_str().unwrap_or_default().to_uppercase();
     let named: Vec<String> = href.split('/').map(named).collect();
-    Link { name: format!("{method} {}", named.join("/")), method, path: path.collect(), target }
+    let bodies = link.get("schema").cloned().into_iter().collect();
+    Link { name: format!("{method} {}", named.join("/")), method, path: path.collect(), target, bodies }
 }
 
 /// A segment of an address; `{(%23%2Fdefinitions%2Fapp%2Fdefinitions%2Fidentity)}` is `{app}`.

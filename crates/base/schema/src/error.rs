@@ -34,6 +34,8 @@ pub enum ErrorId {
     NotAcceptable,
     /// 409: it stands in the way of something else.
     Conflict,
+    /// 412: not what was wanted any longer.
+    PreconditionFailed,
     /// 413: too long.
     RequestTooLarge,
     /// 416: no such sort key, or an unreadable range.

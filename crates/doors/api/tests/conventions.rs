@@ -54,6 +54,38 @@ async fn an_answer_that_is_known_is_not_sent_again_and_head_mirrors_get() {
 }
 
 #[tokio::test]
+async fn conditions_are_met_by_the_answer_there_is() {
+    let api = Api::start().await;
+    let made = api.owner(Method::POST, "/apps", json!({"name": "sushi"})).await;
+    let tag = made.header("etag").unwrap();
+    let conditional = async |name: &str, values: &[&str]| {
+        let asked = request(Method::GET, "/apps/sushi", Some(&api.owner.token));
+        let asked = values.iter().fold(asked, |asked, value| asked.header(name, *value));
+        api.send(asked, Value::Null).await
+    };
+    let weak = format!("W/{tag}");
+    for (name, values, status) in [
+        // What a write answers is what the next reading finds.
+        ("if-none-match", vec![tag], 304),
+        ("if-none-match", vec![weak.as_str()], 304),
+        ("if-none-match", vec!["\"other\"", tag], 304),
+        ("if-none-match", vec!["\"other\""], 200),
+        ("if-match", vec![tag], 200),
+        ("if-match", vec!["\"other\"", tag], 200),
+        ("if-match", vec!["*"], 200),
+        ("if-match", vec!["\"other\""], 412),
+        ("if-match", vec![weak.as_str()], 412),
+        ("if-modified-since", vec!["Sun, 06 Nov 2050 08:49:37 GMT"], 200),
+    ] {
+        let answer = conditional(name, &values).await;
+        assert_eq!(answer.status.as_u16(), status, "{name}: {values:?} {}", answer.text);
+        assert_eq!(answer.id(), if status == 412 { "precondition_failed" } else { answer.id() });
+    }
+    api.owner(Method::PATCH, "/apps/sushi", json!({"maintenance": true})).await;
+    assert_eq!(conditional("if-match", &[tag]).await.status, StatusCode::PRECONDITION_FAILED);
+}
+
+#[tokio::test]
 async fn a_preflight_needs_no_token() {
     let api = Api::start().await;
     let preflight = api.send(request(Method::OPTIONS, "/apps", None), Value::Null).await;

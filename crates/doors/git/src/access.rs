@@ -110,8 +110,11 @@ impl From<access::Denied> for Denied {
     }
 }
 
+/// Of several headers neither counts: one may be somebody else's.
 fn password(headers: &HeaderMap) -> Option<Secret> {
-    let (_, password) = basic_credentials(headers.get(AUTHORIZATION)?.to_str().ok()?)?;
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let header = all.next().filter(|_| all.next().is_none())?;
+    let (_, password) = basic_credentials(header.to_str().ok()?)?;
     (!password.reveal().is_empty()).then_some(password)
 }
 
@@ -134,5 +137,8 @@ mod tests {
         for bad in [basic("heroku:"), basic("abc"), headers("Bearer abc"), headers("Basic !"), HeaderMap::new()] {
             assert_eq!(password(&bad), None);
         }
+        let mut two = basic("heroku:abc");
+        two.append(AUTHORIZATION, two[AUTHORIZATION].clone());
+        assert_eq!(password(&two), None);
     }
 }

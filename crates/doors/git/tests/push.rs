@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         other_branches_are_taken_without_a_build_and_may_be_deleted,
         main_and_master_at_once_are_refused,
         strangers_see_nothing,
+        no_path_leads_elsewhere,
         whoever_is_let_in_reaches_as_far_as_they_may,
         a_permission_that_ends_while_the_pack_arrives_builds_nothing,
         what_was_pushed_can_be_cloned,
@@ -219,6 +220,47 @@ async fn strangers_see_nothing() {
         assert!(!answer.taken && answer.text.contains(expected), "{url}: {}", answer.text);
     }
     assert!(work.git(&["ls-remote", &door.url(server::TOKEN, "app")]).await.taken);
+}
+
+async fn no_path_leads_elsewhere() {
+    let door = Door::open().await;
+    let fine = "/app.git/info/refs?service=git-upload-pack";
+    assert_eq!(door.get_path(fine).await.unwrap().0, 200);
+    for path in [
+        "/../app.git/info/refs?service=git-upload-pack",
+        "/x/../app.git/info/refs?service=git-upload-pack",
+        "//app.git/info/refs?service=git-upload-pack",
+        "/./app.git/info/refs?service=git-upload-pack",
+        "/%2e%2e/app.git/info/refs?service=git-upload-pack",
+        "/..%2fapp.git/info/refs?service=git-upload-pack",
+        "/app.git.git/info/refs?service=git-upload-pack",
+        "/APP.git/info/refs?service=git-upload-pack",
+        "/app.GIT/info/refs?service=git-upload-pack",
+        "/app/info/refs?service=git-upload-pack",
+        "/app.git%00/info/refs?service=git-upload-pack",
+        "/app%00.git/info/refs?service=git-upload-pack",
+        "/%ff.git/info/refs?service=git-upload-pack",
+        "/app\u{200c}.git/info/refs?service=git-upload-pack",
+        "/app.git;x/info/refs?service=git-upload-pack",
+        "/app.git/../app.git/info/refs?service=git-upload-pack",
+        "/app.git//info/refs?service=git-upload-pack",
+        "/app.git/info/refs/?service=git-upload-pack",
+        "/app.git/HEAD",
+        "/app.git/config",
+        "/app.git/objects/info/packs",
+        "/app.git/info/refs",
+        "/app.git/info/refs?service=git-upload-archive",
+        "/app.git/info/refs?service=git-upload-pack%00",
+        "/app.git/info/refs?service=--help",
+        "/app.git/git-upload-archive",
+        &format!("/{}.git/info/refs?service=git-upload-pack", "a".repeat(8000)),
+        &format!("/{}.git/info/refs?service=git-upload-pack", door.bench.app.id),
+    ] {
+        // Some of them no client can write down as HTTP.
+        let Some((status, answer)) = door.get_path(path).await else { continue };
+        let answer = String::from_utf8_lossy(&answer);
+        assert!([400, 403, 404, 405].contains(&status), "{path}: {status} {answer}");
+    }
 }
 
 async fn whoever_is_let_in_reaches_as_far_as_they_may() {

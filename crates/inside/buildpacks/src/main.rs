@@ -15,6 +15,7 @@ mod error;
 mod fetch;
 mod host;
 mod layout;
+mod meter;
 mod nodejs;
 mod output;
 mod pack;

@@ -14,6 +14,13 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tar::EntryType;
 
 use crate::layout::Limits;
+use crate::meter::{Budget, Meter};
+
+/// The most bytes of what a tar says of one entry: names, links, attributes. All of it is kept in memory, whatever it
+/// was compressed from.
+const SAYINGS: u64 = 1 << 20;
+/// The longest path in bytes, as Linux has it.
+const LONGEST_PATH: usize = 4095;
 
 /// Why an archive is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +45,12 @@ pub(crate) enum SourceError {
     /// The files are too large together.
     #[error("the files of the archive are larger than {} MiB together", .0 >> 20)]
     Bytes(u64),
+    /// A name longer than Linux has, or with a zero byte.
+    #[error("the archive has an impossible name: {0:?}")]
+    Name(PathBuf),
+    /// Headers without end.
+    #[error("the archive says more than {} KiB of one entry", SAYINGS >> 10)]
+    Sayings,
     /// There are too many entries.
     #[error("the archive has more than {0} entries")]
     Entries(u64),
@@ -45,18 +58,29 @@ pub(crate) enum SourceError {
 
 /// Unpacks a tar, plain or compressed with gzip or zstd, into an existing folder; `strip` drops the top folder.
 pub(crate) fn extract(reader: impl Read, folder: &Path, limits: Limits, strip: bool) -> Result<(), SourceError> {
-    let mut archive = tar::Archive::new(decompress(reader).map_err(SourceError::Read)?);
+    let budget = Budget::new(SAYINGS);
+    let reader = decompress(reader).map_err(SourceError::Read)?;
+    let mut archive = tar::Archive::new(Meter::new(reader, budget.clone()));
     let mut tree = Tree::open(folder)?;
     let mut left = limits;
     for entry in archive.entries().map_err(SourceError::Read)? {
-        let mut entry = entry.map_err(SourceError::Read)?;
+        let mut entry = entry.map_err(|error| unreadable(error, &budget))?;
         left.entries = left.entries.checked_sub(1).ok_or(SourceError::Entries(limits.entries))?;
         left.bytes = left.bytes.checked_sub(entry.size()).ok_or(SourceError::Bytes(limits.bytes))?;
+        // Its contents are bounded by now and are not kept in memory; all of them are read here, so that behind them
+        // only what is said of the next entry comes.
+        budget.set(u64::MAX);
         if !matches!(entry.header().entry_type(), EntryType::XGlobalHeader | EntryType::XHeader) {
             unpack(&mut entry, &mut tree, strip)?;
         }
+        io::copy(&mut entry, &mut io::sink()).map_err(SourceError::Read)?;
+        budget.set(SAYINGS);
     }
     Ok(())
+}
+
+fn unreadable(error: io::Error, budget: &Budget) -> SourceError {
+    if budget.is_used_up() { SourceError::Sayings } else { SourceError::Read(error) }
 }
 
 /// Chooses by the first bytes.
@@ -94,6 +118,11 @@ fn link_target<R: Read>(entry: &tar::Entry<'_, R>, path: &Path) -> Result<PathBu
 
 /// The path below the target folder; none if it is that folder itself.
 fn inside(name: &Path, strip: bool) -> Result<Option<PathBuf>, SourceError> {
+    let bytes = name.as_os_str().as_bytes();
+    if bytes.len() > LONGEST_PATH || bytes.contains(&0) {
+        let shown = bytes.get(..bytes.len().min(100)).unwrap_or_default();
+        return Err(SourceError::Name(PathBuf::from(OsStr::from_bytes(shown))));
+    }
     let mut parts = Vec::new();
     for component in name.components() {
         match component {

@@ -1,7 +1,7 @@
 //! Who calls: what the `Authorization` header says, and whose account that is.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use vocabulary::{Secret, basic_credentials};
 
 use crate::http::error::Result;
@@ -24,9 +24,10 @@ pub(crate) enum Credentials {
     },
 }
 
-/// Reads the header; nothing if there is none or it makes no sense.
+/// Reads the header; nothing if there is none, or it makes no sense, or there are several and one may be somebody
+/// else's.
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
-    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let header = only(headers)?.to_str().ok()?;
     let (scheme, rest) = header.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(Credentials::Token(Secret::new(rest.trim())));
@@ -36,6 +37,11 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
         return Some(Credentials::Password { email: user.to_lowercase(), password });
     }
     Some(Credentials::Token(if password.reveal().is_empty() { Secret::new(user) } else { password }))
+}
+
+fn only(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    all.next().filter(|_| all.next().is_none())
 }
 
 /// The account a token stands for.
@@ -69,5 +75,11 @@ mod tests {
         assert_eq!(of(&format!("Basic {}", STANDARD.encode("A@b.c:p:q"))), Some(email));
         assert_eq!(of("Basic !"), None);
         assert_eq!(of("Digest x"), None);
+    }
+
+    #[test]
+    fn of_two_headers_neither_counts() {
+        let headers = HeaderMap::from_iter(["Bearer T", "Bearer U"].map(|one| (AUTHORIZATION, one.parse().unwrap())));
+        assert_eq!(credentials(&headers), None);
     }
 }

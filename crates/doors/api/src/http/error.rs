@@ -16,9 +16,20 @@ pub(crate) struct Error {
 /// What a handler answers.
 pub(crate) type Result<T = Response> = std::result::Result<T, Error>;
 
+/// The longest message in bytes; many say again what was sent, which may be a megabyte.
+const LONGEST_MESSAGE: usize = 1000;
+
+fn shortened(message: String) -> String {
+    if message.len() <= LONGEST_MESSAGE {
+        return message;
+    }
+    let end = message.floor_char_boundary(LONGEST_MESSAGE);
+    format!("{}…", message.get(..end).unwrap_or_default())
+}
+
 impl Error {
     fn new(status: StatusCode, id: ErrorId, message: impl Into<String>) -> Self {
-        Self { status, body: schema::Error { id, message: message.into(), resource: None } }
+        Self { status, body: schema::Error { id, message: shortened(message.into()), resource: None } }
     }
 
     /// What is said about it.
@@ -68,6 +79,12 @@ impl Error {
     pub(crate) fn not_acceptable() -> Self {
         let message = "Only version 3 is served: Accept: application/vnd.heroku+json; version=3";
         Self::new(StatusCode::NOT_ACCEPTABLE, ErrorId::NotAcceptable, message)
+    }
+
+    /// What there is has another tag than the one that is wanted.
+    pub(crate) fn precondition_failed() -> Self {
+        let message = "It has changed: its `ETag` is none of those in `If-Match`.";
+        Self::new(StatusCode::PRECONDITION_FAILED, ErrorId::PreconditionFailed, message)
     }
 
     /// The body is longer than `limit` bytes.

@@ -15,6 +15,7 @@ pub(crate) mod head;
 pub(crate) mod list;
 pub(crate) mod panic;
 pub(crate) mod password;
+pub(crate) mod path;
 pub(crate) mod permitted;
 pub(crate) mod range;
 pub(crate) mod request_id;

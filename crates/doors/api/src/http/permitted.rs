@@ -9,6 +9,7 @@ use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 
 use crate::http::error::{Error, Result};
+use crate::http::path;
 use crate::http::state::{Shared, State};
 
 /// See the module; made from a request alone.
@@ -34,7 +35,7 @@ impl<A: Act> FromRequestParts<Shared> for Permitted<A> {
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(Error::broken)?;
         let Path(path) = Path::<HashMap<String, String>>::from_request_parts(parts, state)
             .await
-            .map_err(|error| Error::bad_request(error.to_string()))?;
+            .map_err(|error| path::refused(&error))?;
         let identity = path.get(A::On::PARAMETER).map(String::as_str).unwrap_or_default();
         Ok(Self(access::permit(&state.store, caller, identity).await?))
     }

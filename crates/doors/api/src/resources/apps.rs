@@ -169,9 +169,10 @@ pub(crate) async fn make(
     caller: &Caller,
     name: Option<&str>,
     stack: Stack,
-    team: Option<&Team>,
+    team: Option<InTeam<'_>>,
 ) -> Result<App> {
-    let new = New { stack, owner: caller.account.id, team: team.map(|team| team.id) };
+    let locked = team.is_some_and(|in_team| in_team.locked);
+    let new = New { stack, owner: caller.account.id, team: team.map(|in_team| in_team.team.id), locked };
     let app = match name.filter(|name| !name.is_empty()) {
         Some(name) => record(state, &parsed(name)?, &new).await?,
         None => record_generated(state, &new).await?,
@@ -181,10 +182,20 @@ pub(crate) async fn make(
     Ok(app)
 }
 
+/// A team that an app is made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InTeam<'a> {
+    /// The team.
+    pub(crate) team: &'a Team,
+    /// Whether its members neither see nor join the app by themselves.
+    pub(crate) locked: bool,
+}
+
 struct New {
     stack: Stack,
     owner: AccountId,
     team: Option<TeamId>,
+    locked: bool,
 }
 
 /// Whoever makes an app of a team may do everything with it (Heroku Dev Center, "Managing Enterprise Team Users").
@@ -194,7 +205,8 @@ async fn record(state: &ApiState, name: &AppName, new: &New) -> Result<App> {
     if new.team.is_some() {
         store::apps::give(&mut write, app.id, (new.owner, None), new.owner, new.team).await?;
         store::collaborators::create(&mut write, app.id, new.owner, Permissions::ALL).await?;
-        app.team_id = new.team;
+        store::apps::set_locked(&mut write, app.id, new.locked).await?;
+        (app.team_id, app.locked) = (new.team, new.locked);
     }
     state.releases.initial(&mut write, &app, new.owner).await?;
     write.commit().await?;

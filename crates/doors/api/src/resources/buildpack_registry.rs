@@ -2,11 +2,12 @@
 //! come with the platform.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use schema::{RegistryBuildpack, RegistrySource, Revision};
 use serde_json::{Value, json};
 
 use crate::http::error::{Error, Result};
+use crate::http::path::Path;
 use crate::resources::catalogue::{self, SINCE};
 
 struct Entry {

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
+use store::Write;
 use store::accounts::Account;
 use store::apps::App;
 use vocabulary::{AccountId, AppId, Permissions, Stack, TeamId};
@@ -21,7 +22,7 @@ use crate::http::list::{self, Key, Sort};
 use crate::http::permitted::{self, Permitted};
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::apps::{self, Identity, View};
+use crate::resources::apps::{self, Identity, InTeam, View};
 use crate::resources::{collaborators, regions, team_members};
 
 const SORTS: &[Sort<App>] = &[
@@ -65,14 +66,13 @@ pub(crate) async fn create(
     }
     let team = match &body.team {
         Some(team) => Some(permitted::named::<CreateTeamApp>(&state, &caller, team).await?),
+        None if body.personal == Some(true) && body.locked == Some(true) => return Err(personal_and_locked()),
         None if body.personal == Some(true) => None,
         None => return Err(Error::invalid("Name the team the app is for.")),
     };
-    let made = apps::make(&state, &caller, body.name.as_deref(), stack, team.as_ref().map(|own| &own.team)).await?;
+    let team = team.as_ref().map(|own| InTeam { team: &own.team, locked: body.locked == Some(true) });
+    let made = apps::make(&state, &caller, body.name.as_deref(), stack, team).await?;
     let own = permitted::named::<ViewApp>(&state, &caller, &made.id.to_string()).await?;
-    if body.locked == Some(true) {
-        lock(&state, &own, true).await?;
-    }
     Ok((StatusCode::CREATED, Json(shown(&state, &base, &own).await?)))
 }
 
@@ -85,19 +85,24 @@ pub(crate) async fn info(
     Ok(Json(shown(&state, &base, &own).await?))
 }
 
-/// `PATCH /teams/apps/{app}`: locks or unlocks it, or gives it to a team or an account.
+/// `PATCH /teams/apps/{app}`: locks or unlocks it, or gives it to a team or an account; all of it or nothing.
 pub(crate) async fn update(
     own: Permitted<LockApp>,
     State(state): State<Shared>,
     base: Base,
     Body(body): Body<Update>,
 ) -> Result<Json<schema::TeamApp>> {
+    let mut write = state.store.write().await?;
     if let Some(locked) = body.locked {
-        lock(&state, &own, locked).await?;
+        if own.team.is_none() {
+            return Err(personal_and_locked());
+        }
+        store::apps::set_locked(&mut write, own.app.id, locked).await?;
     }
     if let Some(owner) = &body.owner {
-        transfer(&state, &own.also::<TransferApp>()?, owner).await?;
+        transfer(&state, &mut write, &own.also::<TransferApp>()?, owner).await?;
     }
+    write.commit().await?;
     Ok(Json(shown(&state, &base, &own).await?))
 }
 
@@ -140,31 +145,29 @@ async fn joined(state: &ApiState, account: AccountId) -> Result<BTreeSet<AppId>>
     Ok(given.into_iter().map(|one| one.app_id).collect())
 }
 
-async fn lock(state: &ApiState, own: &OnApp, locked: bool) -> Result<()> {
-    if own.team.is_none() {
-        return Err(Error::invalid("Only apps of a team can be locked."));
-    }
-    let mut write = state.store.write().await?;
-    store::apps::set_locked(&mut write, own.app.id, locked).await?;
-    Ok(write.commit().await?)
+fn personal_and_locked() -> Error {
+    Error::invalid("Only apps of a team can be locked.")
 }
 
 /// Gives an app to the team or the account of this name.
-async fn transfer(state: &ApiState, own: &access::Permitted<TransferApp>, owner: &str) -> Result<()> {
+async fn transfer(
+    state: &ApiState,
+    write: &mut Write,
+    own: &access::Permitted<TransferApp>,
+    owner: &str,
+) -> Result<()> {
     if owner.contains('@') || owner.parse::<AccountId>().is_ok_and(|_| own.team.is_some()) {
         let recipient = collaborators::existing(state, owner).await?;
-        return to_account(state, own, &recipient).await;
+        return to_account(state, write, own, &recipient).await;
     }
     let to = permitted::named::<CreateTeamApp>(state, &own.caller, owner).await?;
     let caller = own.caller.account.id;
-    let mut write = state.store.write().await?;
     if own.team.is_some() {
-        store::collaborators::remove_all(&mut write, own.app.id).await?;
+        store::collaborators::remove_all(write, own.app.id).await?;
     }
-    given(store::apps::give(&mut write, own.app.id, held(own), caller, Some(to.team.id)).await?)?;
-    store::collaborators::set(&mut write, own.app.id, caller, Permissions::ALL).await?;
-    store::app_transfers::withdraw(&mut write, own.app.id).await?;
-    Ok(write.commit().await?)
+    given(store::apps::give(write, own.app.id, held(own), caller, Some(to.team.id)).await?)?;
+    store::collaborators::set(write, own.app.id, caller, Permissions::ALL).await?;
+    Ok(store::app_transfers::withdraw(write, own.app.id).await?)
 }
 
 /// Whose the app was when the caller was permitted.
@@ -177,7 +180,7 @@ fn given(was_theirs: bool) -> Result<()> {
 }
 
 /// Out of a team, to somebody who is in it or works on the app: nobody else is given an app without being asked.
-async fn to_account(state: &ApiState, own: &OnApp, recipient: &Account) -> Result<()> {
+async fn to_account(state: &ApiState, write: &mut Write, own: &OnApp, recipient: &Account) -> Result<()> {
     let Some(team) = &own.team else {
         return Err(Error::invalid("An app of your own is offered with POST /account/app-transfers."));
     };
@@ -186,10 +189,8 @@ async fn to_account(state: &ApiState, own: &OnApp, recipient: &Account) -> Resul
     if !is_in && !works {
         return Err(Error::invalid(format!("{} is neither in the team nor works on the app.", recipient.email)));
     }
-    let mut write = state.store.write().await?;
-    store::collaborators::remove_all(&mut write, own.app.id).await?;
-    given(store::apps::give(&mut write, own.app.id, held(own), recipient.id, None).await?)?;
-    Ok(write.commit().await?)
+    store::collaborators::remove_all(write, own.app.id).await?;
+    given(store::apps::give(write, own.app.id, held(own), recipient.id, None).await?)
 }
 
 /// The app as the store has it now.

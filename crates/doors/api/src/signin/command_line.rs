@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -23,6 +23,7 @@ use crate::http::auth::{self, Credentials};
 use crate::http::body::Body as JsonBody;
 use crate::http::client::ClientAddress;
 use crate::http::error::{Error, Result as ApiResult};
+use crate::http::path::Path;
 use crate::http::state::{Shared, State as ApiState};
 use crate::resources::oauth_tokens::in_seconds;
 use crate::setup::{new_token, random_text};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use access::action::ViewLogs;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -17,6 +17,7 @@ use store::Store;
 
 use crate::http::base::Base;
 use crate::http::error::Result;
+use crate::http::path::Path;
 use crate::http::permitted::Permitted;
 use crate::http::state::{Shared, State as ApiState};
 use crate::streams::reader::Reader;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use access::OnApp;
 use access::action::ViewApp;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,6 +15,7 @@ use vocabulary::{BuildId, ReleaseId};
 
 use crate::http::base::Base;
 use crate::http::error::Result;
+use crate::http::path::Path;
 use crate::http::state::{Shared, State as ApiState};
 use crate::streams::reader::Reader;
 use crate::streams::ticket;

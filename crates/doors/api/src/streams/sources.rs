@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use blobs::{Draft, Pin};
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use work::{Full, Places, Tasks};
 
 use crate::http::base::Base;
 use crate::http::error::{Error, Result};
+use crate::http::path::Path;
 use crate::http::state::{Shared, State as ApiState};
 use crate::streams::ticket;
 

@@ -69,6 +69,16 @@ impl Api {
         Self { router: api::router(platform.clone()), platform, store, sink, owner, other, removed, folder }
     }
 
+    /// The file of the record.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("slipway.db")
+    }
+
+    /// The API as it is after a restart of control: what it counts in memory is forgotten.
+    pub(crate) fn fresh_limits(&mut self) {
+        self.router = api::router(self.platform.clone());
+    }
+
     /// A request of the owner's with a JSON body, or with none if it is null.
     pub(crate) async fn owner(&self, method: Method, path: &str, body: Value) -> Answer {
         self.send(request(method, path, Some(&self.owner.token)), body).await

@@ -129,6 +129,12 @@ impl Door {
         self.ask(axum::http::Request::get(format!("/app.git/{path}")), vec![].into()).await
     }
 
+    /// As [`Door::get`] of any path; nothing if no request can have it.
+    pub(crate) async fn get_path(&self, path: &str) -> Option<(u16, Vec<u8>)> {
+        axum::http::Uri::try_from(path).ok()?;
+        Some(self.ask(axum::http::Request::get(path), vec![].into()).await)
+    }
+
     pub(crate) async fn post(&self, service: &str, body: &[u8]) -> (u16, Vec<u8>) {
         self.post_slowly(service, body.to_vec().into()).await
     }

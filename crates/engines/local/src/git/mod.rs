@@ -41,8 +41,11 @@ const CHILDREN: usize = 32;
 const HOUSEKEEPERS: usize = 2;
 /// No push takes longer; Heroku ends builds after 15 minutes, and a pack travels before that.
 const PATIENCE: Duration = Duration::from_hours(1);
+/// What git may allocate. Deltas are small on the way and as large as they say in memory: a file of 250 MiB that
+/// changed is held twice, and a bomb ends here.
+const MEMORY: u64 = 512 << 20;
 /// Address space: packs are mapped, so it is larger than what git keeps in memory.
-const MEMORY: u64 = 4 << 30;
+const ADDRESSES: u64 = 4 << 30;
 /// What a pack may grow by while it is unpacked and indexed.
 const FILE_SLACK: u64 = 256 << 20;
 
@@ -221,7 +224,8 @@ impl Repositories {
         read.extend([self.config.git.clone(), self.config.hooks.clone(), self.config.hook_program.clone()]);
         let write = vec![repository.to_owned(), PathBuf::from("/dev/null")];
         let limits = vec![
-            (Resource::As, MEMORY),
+            (Resource::As, ADDRESSES),
+            (Resource::Data, MEMORY),
             (Resource::Core, 0),
             (Resource::Fsize, largest_file),
             (Resource::Nofile, 1024),
