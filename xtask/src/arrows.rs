@@ -85,7 +85,8 @@ fn manifests(root: &Path) -> Result<Arrows, Vec<String>> {
 fn folders(root: &Path) -> Vec<std::path::PathBuf> {
     let storeys = ["base", "engines", "inside", "rooms", "doors"].map(|storey| root.join("crates").join(storey));
     let members = storeys.iter().filter_map(|storey| fs::read_dir(storey).ok()).flatten().flatten();
-    let single = ["crates/slipway", "e2e", "e2e/schema-check", "bench", "xtask"].map(|name| root.join(name));
+    let single = ["crates/slipway", "e2e", "e2e/schema-check", "e2e/scratch-postgres", "bench", "xtask"]
+        .map(|name| root.join(name));
     members.map(|entry| entry.path()).chain(single).collect()
 }
 
