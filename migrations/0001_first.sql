@@ -1,8 +1,9 @@
 -- Ids are UUIDs as text, times microseconds since 1970, booleans 0 or 1, sealed columns are described in
 -- crates/base/store/src/seal.rs, JSON columns hold what the named type of `vocabulary` or `store` serialises to.
+-- One text for SQLite and PostgreSQL: crates/base/store/src/migrations.rs says what it may hold.
 
 CREATE TABLE facts (
-    name TEXT PRIMARY KEY NOT NULL,      -- 'route_table_version'
+    name TEXT PRIMARY KEY NOT NULL,      -- 'route_table_version', 'job'
     value INTEGER NOT NULL
 );
 
@@ -300,7 +301,7 @@ CREATE TABLE dynos (
 CREATE INDEX dynos_by_app ON dynos (app_id);
 
 CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY NOT NULL,     -- counted by the fact 'job'
     kind TEXT NOT NULL,
     lane TEXT NOT NULL,                  -- jobs of one lane run one after the other: the app's id
     payload TEXT NOT NULL,               -- JSON

@@ -1,9 +1,9 @@
 //! Invitations into teams that nobody accepted yet.
 
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, Secret, TeamId, TeamInvitationId, TeamRole, Timestamp};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write, hash};
 
 /// An invitation.
@@ -25,7 +25,7 @@ pub struct Invitation {
     pub updated_at: Timestamp,
 }
 
-fn invitation(row: &SqliteRow) -> Result<Invitation, Error> {
+fn invitation(row: &Row) -> Result<Invitation, Error> {
     Ok(Invitation {
         id: parsed(row, "id")?,
         team_id: parsed(row, "team_id")?,
@@ -54,7 +54,7 @@ pub struct New<'a> {
 
 /// Invites somebody; whoever was invited before is invited anew, and the token of before is worthless.
 pub async fn set(write: &mut Write, new: &New<'_>) -> Result<Invitation, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO team_invitations (id, team_id, account_id, invited_by, role, token_hash, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
          ON CONFLICT (team_id, account_id) DO UPDATE SET role = excluded.role, token_hash = excluded.token_hash, \
@@ -74,32 +74,32 @@ pub async fn set(write: &mut Write, new: &New<'_>) -> Result<Invitation, Error> 
 
 /// The invitation of a token.
 pub async fn by_token(store: &Store, token: &Secret) -> Result<Option<Invitation>, Error> {
-    let row = sqlx::query("SELECT * FROM team_invitations WHERE token_hash = $1").bind(hash::of(token));
+    let row = sql::query("SELECT * FROM team_invitations WHERE token_hash = $1").bind(hash::of(token));
     row.fetch_optional(&store.readers).await?.as_ref().map(invitation).transpose()
 }
 
 /// As [`by_token`], as the write under way sees it.
 pub async fn by_token_in(write: &mut Write, token: &Secret) -> Result<Option<Invitation>, Error> {
-    let row = sqlx::query("SELECT * FROM team_invitations WHERE token_hash = $1").bind(hash::of(token));
+    let row = sql::query("SELECT * FROM team_invitations WHERE token_hash = $1").bind(hash::of(token));
     row.fetch_optional(&mut *write.transaction).await?.as_ref().map(invitation).transpose()
 }
 
 /// The invitations into a team, by id.
 pub async fn list(store: &Store, team: TeamId) -> Result<Vec<Invitation>, Error> {
-    let rows = sqlx::query("SELECT * FROM team_invitations WHERE team_id = $1 ORDER BY id").bind(team.to_string());
+    let rows = sql::query("SELECT * FROM team_invitations WHERE team_id = $1 ORDER BY id").bind(team.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(invitation).collect()
 }
 
 /// Takes an invitation back, or forgets one that was accepted.
 pub async fn delete(write: &mut Write, id: TeamInvitationId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM team_invitations WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM team_invitations WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// Takes back what somebody was invited to who came in another way.
 pub async fn withdraw(write: &mut Write, team: TeamId, account: AccountId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM team_invitations WHERE team_id = $1 AND account_id = $2")
+    let statement = sql::query("DELETE FROM team_invitations WHERE team_id = $1 AND account_id = $2")
         .bind(team.to_string())
         .bind(account.to_string());
     statement.execute(&mut *write.transaction).await?;

@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use blobs::Output;
+use crashpoints::Point;
 use serde::{Deserialize, Serialize};
 use store::apps::App;
 use store::builds::Build;
@@ -115,6 +116,7 @@ impl Builds {
             self.log_started(&app, &build).await;
         }
         tracing::debug!(target: "timing", step = "build begins", app.name = %app.name);
+        crashpoints::reach(Point::BuildBegun);
         match self.attempt(&app, &build, &mut output).await {
             Ok(release) => {
                 self.log(&app, "Build succeeded");
@@ -165,6 +167,7 @@ impl Builds {
             store::layers::set_build_cache(&mut write, app.id, build.stack, &cache.row.digest).await?;
         }
         write.commit().await?;
+        crashpoints::reach(Point::BuildLayersRecorded);
         let _decision = self.decisions.lock().await;
         if !self.is_wanted(build.id).await? {
             return Err(self.canceled(build.id).await);
@@ -193,6 +196,7 @@ impl Builds {
             store::buildpacks::replace(&mut write, build.app_id, &detected).await?;
         }
         write.commit().await?;
+        crashpoints::reach(Point::BuildSucceeded);
         self.wakers.retention.wake();
         self.wakers.changes.tell();
         Ok(())

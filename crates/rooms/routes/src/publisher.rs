@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crashpoints::Point;
 use routes_table::{Routed, Table};
 use store::facts;
 use tokio::net::{UnixListener, UnixStream};
@@ -134,6 +135,7 @@ impl Publisher {
         facts::raise(&mut write, VERSIONS, self.floor).await?;
         planned.version = facts::next(&mut write, VERSIONS).await?;
         write.commit().await?;
+        crashpoints::reach(Point::RoutesNumbered);
         let body = serde_json::to_vec(&planned).map_err(|_| store::Error::Corrupt("route table"))?;
         tracing::debug!(table.version = planned.version, table.apps = planned.apps.len(), "publishing routes");
         tracing::debug!(target: "timing", step = "routes published");
@@ -153,6 +155,7 @@ impl Publisher {
             Report::Sent { version } => self.routers.sent(number, version, now),
             Report::Acknowledged { version, in_flight } => {
                 tracing::debug!(target: "timing", step = "routes acknowledged");
+                crashpoints::reach(Point::RoutesAcknowledged);
                 self.routers.acknowledged(number, version, in_flight, now);
             }
             Report::Drained { dyno } => self.routers.drained(number, dyno),
