@@ -48,6 +48,8 @@ pub(crate) const CASES: &[Case] = &[
     case("POST", "/apps/{app}/builds", r#"{"source_blob": {"url": "{source}"}}"#, 201),
     case("POST", "/apps/{app}/collaborators", r#"{"user": "stranger@example.com"}"#, 201),
     case("DELETE", "/apps/{app}/collaborators/{collaborator}", "", 200),
+    case("DELETE", "/apps/{app}/builds/{build}", "", 200),
+    case("PATCH", "/apps/{app}/features/preboot", r#"{"enabled": false}"#, 200),
     case("PATCH", "/apps/{app}/config-vars", r#"{"A": "1", "B": "2"}"#, 200),
     case("POST", "/apps/{app}/domains", r#"{"hostname": "www.example.com", "sni_endpoint": null}"#, 201),
     case("DELETE", "/apps/{app}/domains/{domain}", "", 200),
@@ -69,6 +71,7 @@ pub(crate) const CASES: &[Case] = &[
     case("DELETE", "/oauth/clients/{client}", "", 200),
     case("POST", "/oauth/clients/{client}/actions/rotate-credentials", "", 200),
     case("DELETE", "/oauth/sessions/{session}", "", 200),
+    case("DELETE", "/oauth/tokens/{token}", "", 200),
     by(Who::Nobody, case("POST", "/oauth/tokens", r#"{"client": {"secret": "{secret}"}, "grant": {"code": "{code}", "type": "authorization_code"}}"#, 201)),
     case("POST", "/teams", r#"{"name": "umbrella"}"#, 201),
     case("POST", "/teams/apps", r#"{"name": "nigiri", "team": "acme"}"#, 201),
@@ -78,16 +81,24 @@ pub(crate) const CASES: &[Case] = &[
     case("DELETE", "/teams/apps/open-app/collaborators/view@example.com", "", 200),
     case("PATCH", "/teams/{team}", r#"{"name": "acme-2"}"#, 200),
     case("DELETE", "/teams/hollow", "", 200),
+    case("PUT", "/teams/{team}/invitations", r#"{"email": "stranger@example.com", "role": "viewer"}"#, 200),
+    case("DELETE", "/teams/hollow/invitations/{invitation}", "", 200),
+    by(Who::Stranger, case("POST", "/teams/invitations/{invited}/accept", "", 201)),
     case("PUT", "/teams/{team}/members", r#"{"email": "stranger@example.com", "role": "viewer"}"#, 200),
     case("POST", "/teams/{team}/members", r#"{"email": "stranger@example.com", "role": "member"}"#, 201),
     case("PATCH", "/teams/{team}/members", r#"{"email": "viewer@example.com", "role": "member"}"#, 200),
     case("DELETE", "/teams/{team}/members/viewer@example.com", "", 200),
+    case("PATCH", "/users/~", r#"{"name": "Ada"}"#, 200),
+    by(Who::Stranger, case("DELETE", "/users/~", "", 200)),
+    case("PATCH", "/users/~/preferences", r#"{"timezone": "UTC"}"#, 200),
 ];
 
 /// Endpoints that record nothing although their method is none of reading, with the reason. The harness holds each to
 /// it: it must reach no point.
 pub(crate) const RECORD_NOTHING: &[(&str, &str, &str)] = &[
     ("PATCH", "/apps/{app}/domains/{domain}", "a domain has no SNI endpoint to change yet"),
+    ("POST", "/filters/apps", "it asks, with a body because there may be many ids"),
+    ("PATCH", "/teams/{team}/preferences", "what is the case is all that can be asked for yet"),
     ("POST", "/apps/{app}/dynos/{dyno}", "a program inside a dyno lives and dies with its client"),
     ("POST", "/apps/{app}/log-sessions", "the address of a session holds all of it, sealed"),
     ("POST", "/apps/{app}/sources", "the address of an upload holds all of it, sealed"),

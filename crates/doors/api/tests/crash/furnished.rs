@@ -33,6 +33,10 @@ impl Furnished {
         made(api, &admin, "/teams", json!({"name": "hollow"})).await;
         let owner = json!({"email": api.owner.email, "role": "admin"});
         assert!(api.with(&admin, Method::PUT, "/teams/hollow/members", owner).await.status.is_success());
+        let invite = json!({"email": "stranger@example.com", "role": "member"});
+        let invited = api.with(&admin, Method::PUT, "/teams/hollow/invitations", invite).await;
+        things.push(("invitation", text(&invited.json["id"])));
+        things.push(("invited", text(&invited.json["token"])));
         Self { world, things, stranger }
     }
 
@@ -87,6 +91,10 @@ async fn accounts_things(api: &Api) -> Vec<(&'static str, String)> {
     let wish = json!({"name": "Amazing", "redirect_uri": "https://amazing.example/callback"});
     let client = made(api, owner, "/oauth/clients", wish).await;
     let grant = made(api, owner, "/oauth/authorizations", json!({"client": client["id"], "scope": ["identity"]})).await;
+    let other = made(api, owner, "/oauth/authorizations", json!({"client": client["id"], "scope": ["identity"]})).await;
+    let grant_of_other = json!({"code": other["grant"]["code"], "type": "authorization_code"});
+    let exchange = json!({"client": {"secret": client["secret"]}, "grant": grant_of_other});
+    let tokens = made(api, owner, "/oauth/tokens", exchange).await;
     let account = store::accounts::by_email(&api.store, api.owner.email).await.unwrap().unwrap();
     let mut write = api.store.write().await.unwrap();
     let ends = Timestamp::from_micros(Timestamp::now().micros() + 3_600_000_000);
@@ -99,6 +107,7 @@ async fn accounts_things(api: &Api) -> Vec<(&'static str, String)> {
         ("secret", text(&client["secret"])),
         ("code", text(&grant["grant"]["code"])),
         ("session", session.id.to_string()),
+        ("token", text(&tokens["id"])),
     ]
 }
 
@@ -110,12 +119,14 @@ async fn app_things(api: &Api) -> Vec<(&'static str, String)> {
     made(api, owner, "/apps/sushi/domains", json!({"hostname": "one.example.com", "sni_endpoint": null})).await;
     api.deploy("sushi", "web: node index.js\nworker: node worker.js\n").await;
     dyno(api).await;
+    let (source, build) = source(api).await;
     vec![
         ("transfer", text(&transfer["id"])),
         ("domain", "one.example.com".to_owned()),
         ("collaborator", "collaborator@example.com".to_owned()),
         ("dyno", "web.1".to_owned()),
-        ("source", source(api).await),
+        ("source", source),
+        ("build", build),
     ]
 }
 
@@ -148,12 +159,12 @@ async fn dyno(api: &Api) {
     write.commit().await.unwrap();
 }
 
-/// The address of a source that was built once: it leads to its blob after a restart as well.
-async fn source(api: &Api) -> String {
+/// The address of a source that is being built, which leads to its blob after a restart as well, and that build.
+async fn source(api: &Api) -> (String, String) {
     let place = made(api, &api.owner.token, "/sources", Value::Null).await;
     let url = &place["source_blob"]["put_url"];
     let put = request(Method::PUT, &path(url), None).body(axum::body::Body::from("a source")).unwrap();
     assert!(api.send_raw(put).await.status.is_success());
     let build = made(api, &api.owner.token, "/apps/sushi/builds", json!({"source_blob": {"url": url}})).await;
-    text(&build["source_blob"]["url"])
+    (text(&build["source_blob"]["url"]), text(&build["id"]))
 }
