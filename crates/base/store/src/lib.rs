@@ -23,8 +23,10 @@ pub mod authorizations;
 pub mod buildpacks;
 pub mod builds;
 pub mod collaborators;
+pub mod deliveries;
 pub mod domains;
 pub mod dynos;
+pub mod events;
 pub mod facts;
 pub mod formation;
 pub mod grants;
@@ -41,6 +43,7 @@ pub mod sessions;
 pub mod slugs;
 pub mod team_members;
 pub mod teams;
+pub mod webhooks;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -49,6 +52,9 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
+
+use tokio::sync::Notify;
+use vocabulary::AccountId;
 
 use crate::seal::SealKey;
 
@@ -101,6 +107,8 @@ pub struct Store {
     readers: SqlitePool,
     writer: SqlitePool,
     key: SealKey,
+    /// Told when a write that is on the disk has something for webhooks.
+    events: Arc<Notify>,
     /// The folder of a test's store: deleted with its last clone, after the connections.
     _scratch: Option<Arc<tempfile::TempDir>>,
 }
@@ -110,6 +118,11 @@ pub struct Store {
 pub struct Write {
     transaction: Transaction<'static, Sqlite>,
     key: SealKey,
+    events: Arc<Notify>,
+    /// Who asked for it, for the events it makes.
+    by: Option<AccountId>,
+    /// Whether it made any.
+    tells: bool,
 }
 
 impl Store {
@@ -125,7 +138,7 @@ impl Store {
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { readers, writer, key, _scratch: None })
+        Ok(Self { readers, writer, key, events: Arc::default(), _scratch: None })
     }
 
     /// Opens the database beside the process that owns it. Its schema is left alone: a file of another version is
@@ -147,7 +160,7 @@ impl Store {
             return Err(Error::OtherVersion);
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { readers, writer, key, _scratch: None })
+        Ok(Self { readers, writer, key, events: Arc::default(), _scratch: None })
     }
 
     /// The key that seals, for addresses only this platform can read back ([`SealKey::token`]).
@@ -159,14 +172,30 @@ impl Store {
     /// Begins a write; waits for the one under way.
     pub async fn write(&self) -> Result<Write, Error> {
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Write { transaction, key: self.key.clone() })
+        Ok(Write { transaction, key: self.key.clone(), events: Arc::clone(&self.events), by: None, tells: false })
+    }
+
+    /// Begins a write that somebody asked for: events of it say so.
+    pub async fn write_by(&self, account: AccountId) -> Result<Write, Error> {
+        Ok(Write { by: Some(account), ..self.write().await? })
+    }
+
+    /// Ends once a write of this process has something for webhooks, at once if one did since it last ended. For one
+    /// to wait at a time.
+    pub async fn has_events(&self) {
+        self.events.notified().await;
     }
 }
 
 impl Write {
     /// Makes the write lasting; on return it is on the disk.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await?;
+        // Here and nowhere else, so that no place that writes can forget it.
+        if self.tells {
+            self.events.notify_one();
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ mod access;
 mod basic;
 mod digest;
 mod dyno_size;
+mod egress;
 mod hostname;
 mod ids;
 mod names;
@@ -16,16 +17,18 @@ mod secret;
 mod stack;
 mod states;
 mod timestamp;
+mod webhook;
 
 pub use access::{Permission, Permissions, Scope, TeamRole, UnknownPermission, UnknownScope, UnknownTeamRole};
 pub use basic::basic_credentials;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
+pub use egress::{EgressAllow, InvalidEgressAllow, first_address};
 pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
     AccountId, AppId, AppTransferId, AuthorizationId, BuildId, BuildpackInstallationId, CollaboratorId, DomainId,
     DynoId, FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId, TeamMemberId,
-    TokenId,
+    TokenId, WebhookAttemptId, WebhookDeliveryId, WebhookEventId, WebhookId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,
@@ -39,3 +42,7 @@ pub use states::{
     TransferStatus,
 };
 pub use timestamp::Timestamp;
+pub use webhook::{
+    DeliveryEvent, DeliveryStatus, EventAction, UnknownEventAction, UnknownWebhookInclude, UnknownWebhookLevel,
+    WebhookInclude, WebhookLevel,
+};
