@@ -11,9 +11,12 @@ mod product {
     pub mod run;
     pub mod sharing;
     pub mod traffic;
+    pub mod webhooks;
 }
 
-use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, run, sharing, traffic};
+use product::{
+    accounts, bad_input, commands, deploys, everyday, isolation, retention, run, sharing, traffic, webhooks,
+};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -59,6 +62,8 @@ fn main() -> std::process::ExitCode {
         run::a_program_runs_inside_a_dyno,
         everyday::custom_domains_lead_to_the_app,
         everyday::what_there_is_is_listed,
+        webhooks::what_happens_is_told,
+        webhooks::nothing_near_is_told,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

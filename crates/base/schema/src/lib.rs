@@ -32,6 +32,7 @@ mod stack;
 mod team;
 mod team_app;
 mod time;
+mod webhook;
 
 pub use account::Account;
 pub use app::App;
@@ -60,6 +61,10 @@ pub use stack::Stack;
 pub use team::{Person, TeamFeature, TeamInfo, TeamMember, TeamPreferences};
 pub use team_app::TeamApp;
 pub use time::Time;
+pub use webhook::{
+    Webhook, WebhookAttempt, WebhookDelivery, WebhookEvent, WebhookEventReference, WebhookMetadata,
+    WebhookNotification, WebhookPayload, WebhookReference,
+};
 
 /// The schema of variant `3.sdk` as its owner published it (licence: `published/SCHEMA-LICENSES.txt`).
 pub const PUBLISHED_SDK: &str = include_str!("../published/platform-api-3.sdk.json");

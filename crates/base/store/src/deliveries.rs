@@ -110,18 +110,19 @@ pub(crate) async fn add(
     Ok(statement.execute(&mut *write.transaction).await?.rows_affected() == 1)
 }
 
-/// Begins an attempt of the delivery that has been due for longest, of a webhook of which none is under way,
-/// and of a thing of which no older one waits. `None` if there is no such.
-pub async fn begin(write: &mut Write) -> Result<Option<Delivery>, Error> {
+/// Begins an attempt of the delivery that has been due for longest, of a webhook of which none is under way, of a thing
+/// of which no older one waits, and of an app of which fewer than `most` are under way. `None` if there is no such.
+pub async fn begin(write: &mut Write, most: i64) -> Result<Option<Delivery>, Error> {
     let now = Timestamp::now();
     let row = sqlx::query(select!(
         "WHERE deliveries.next_attempt_at <= $1 AND deliveries.status IN ('pending', 'retrying') \
          AND NOT EXISTS (SELECT 1 FROM webhook_deliveries AS other WHERE other.webhook_id = deliveries.webhook_id \
          AND (other.status = 'scheduled' OR (other.thing_id = deliveries.thing_id \
          AND other.sequence < deliveries.sequence AND other.status IN ('pending', 'retrying')))) \
-         ORDER BY deliveries.next_attempt_at, deliveries.sequence LIMIT 1"
+         AND (SELECT count(*) FROM webhook_deliveries AS other JOIN webhooks AS its ON its.id = other.webhook_id \
+         WHERE its.app_id = webhooks.app_id AND other.status = 'scheduled') < $2 ORDER BY deliveries.next_attempt_at, deliveries.sequence LIMIT 1"
     ));
-    let row = row.bind(now.micros()).fetch_optional(&mut *write.transaction).await?;
+    let row = row.bind(now.micros()).bind(most).fetch_optional(&mut *write.transaction).await?;
     let Some(mut delivery) = row.as_ref().map(delivery).transpose()? else { return Ok(None) };
     delivery.status = delivery.status.after(DeliveryEvent::Begin).map_err(|_| Error::Corrupt("status"))?;
     delivery.attempts += 1;
@@ -181,12 +182,13 @@ pub async fn under_way(store: &Store) -> Result<Vec<Delivery>, Error> {
     rows.fetch_all(&store.readers).await?.iter().map(delivery).collect()
 }
 
-/// When the next attempt of any delivery is due.
-pub async fn next_due(store: &Store) -> Result<Option<Timestamp>, Error> {
+/// When the next attempt after `now` is due. Those due before that could not begin, and wait for something else.
+pub async fn next_due(store: &Store, now: Timestamp) -> Result<Option<Timestamp>, Error> {
     let next: Option<i64> = sqlx::query_scalar(
         "SELECT min(next_attempt_at) FROM webhook_deliveries WHERE status IN ('pending', 'retrying') \
-         AND next_attempt_at IS NOT NULL",
+         AND next_attempt_at > $1",
     )
+    .bind(now.micros())
     .fetch_one(&store.readers)
     .await?;
     Ok(next.map(Timestamp::from_micros))

@@ -134,7 +134,7 @@ async fn the_end_of_an_app_is_still_told() {
     write.commit().await.unwrap();
     assert!(webhooks::list(&store, app.id).await.unwrap().is_empty());
     let mut write = store.write().await.unwrap();
-    let delivery = deliveries::begin(&mut write).await.unwrap().unwrap();
+    let delivery = deliveries::begin(&mut write, 4).await.unwrap().unwrap();
     assert_eq!(webhooks::drop_retired(&mut write).await.unwrap(), 0);
     write.commit().await.unwrap();
     let event = events::get(&store, delivery.event_id).await.unwrap().unwrap();
@@ -163,16 +163,16 @@ async fn one_at_a_time_and_of_one_thing_in_order() {
     maintenance(&store, app.id, false).await;
     let mut write = store.write().await.unwrap();
     domains::create(&mut write, app.id, &"www.example.com".parse().unwrap(), "target").await.unwrap();
-    let first = deliveries::begin(&mut write).await.unwrap().unwrap();
+    let first = deliveries::begin(&mut write, 4).await.unwrap().unwrap();
     assert_eq!((first.status, first.attempts), (DeliveryStatus::Scheduled, 1));
-    assert!(deliveries::begin(&mut write).await.unwrap().is_none());
+    assert!(deliveries::begin(&mut write, 4).await.unwrap().is_none());
     // The first of the app waits for another attempt: the second may not overtake it, the domain's may.
     assert!(deliveries::end(&mut write, first.id, &ended(DeliveryEvent::Retry)).await.unwrap());
-    let domain = deliveries::begin(&mut write).await.unwrap().unwrap();
+    let domain = deliveries::begin(&mut write, 4).await.unwrap().unwrap();
     assert_eq!(domain.include, WebhookInclude::Domain);
     assert!(deliveries::end(&mut write, domain.id, &ended(DeliveryEvent::Succeed)).await.unwrap());
     assert!(!deliveries::end(&mut write, domain.id, &ended(DeliveryEvent::Succeed)).await.unwrap());
-    assert!(deliveries::begin(&mut write).await.unwrap().is_none());
+    assert!(deliveries::begin(&mut write, 4).await.unwrap().is_none());
     write.commit().await.unwrap();
     let all = deliveries::list(&store, app.id).await.unwrap();
     let states: Vec<_> = all.iter().map(|one| one.status.as_str()).collect();
@@ -203,7 +203,7 @@ async fn ended_deliveries_go_by_number_and_age() {
     }
     let mut write = store.write().await.unwrap();
     for _ in 0..3 {
-        let delivery = deliveries::begin(&mut write).await.unwrap().unwrap();
+        let delivery = deliveries::begin(&mut write, 4).await.unwrap().unwrap();
         deliveries::end(&mut write, delivery.id, &ended(DeliveryEvent::Succeed)).await.unwrap();
     }
     // The newest two are one that waits and one that ended; the two before them go.

@@ -15,6 +15,7 @@ use crate::resources::{
     account, app_transfers, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars,
     domains, dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients,
     oauth_tokens, regions, releases, sessions, slugs, sources, stacks, status, team_apps, team_members, teams,
+    webhooks,
 };
 use crate::signin;
 use crate::streams;
@@ -176,7 +177,15 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/apps/{app}/addon-attachments", features::none)
         .token(Method::GET, "/apps/{app}/log-drains", features::none)
         .token(Method::GET, "/apps/{app}/sni-endpoints", features::none)
-        .token(Method::GET, "/apps/{app}/webhooks", features::none)
+        .token(Method::GET, "/apps/{app}/webhooks", webhooks::list)
+        .token(Method::POST, "/apps/{app}/webhooks", webhooks::create)
+        .token(Method::GET, "/apps/{app}/webhooks/{webhook}", webhooks::info)
+        .token(Method::PATCH, "/apps/{app}/webhooks/{webhook}", webhooks::update)
+        .token(Method::DELETE, "/apps/{app}/webhooks/{webhook}", webhooks::delete)
+        .token(Method::GET, "/apps/{app}/webhook-deliveries", webhooks::deliveries)
+        .token(Method::GET, "/apps/{app}/webhook-deliveries/{delivery}", webhooks::delivery_info)
+        .token(Method::GET, "/apps/{app}/webhook-events", webhooks::events)
+        .token(Method::GET, "/apps/{app}/webhook-events/{event}", webhooks::event_info)
         .token(Method::GET, "/apps/{app}/pipeline-couplings", features::no_coupling)
         .token(Method::GET, "/apps/{app}/review-app", features::no_review_app)
 }

@@ -8,7 +8,6 @@ pub(crate) mod authorizations;
 pub(crate) mod buildpack_registry;
 pub(crate) mod buildpacks;
 pub(crate) mod builds;
-pub(crate) mod catalogue;
 pub(crate) mod collaborators;
 pub(crate) mod config_vars;
 pub(crate) mod domains;
@@ -32,3 +31,6 @@ pub(crate) mod status;
 pub(crate) mod team_apps;
 pub(crate) mod team_members;
 pub(crate) mod teams;
+pub(crate) mod webhooks;
+
+pub(crate) use shapes::catalogue;

@@ -3,13 +3,11 @@
 use access::action::Browse;
 use axum::Json;
 use axum::extract::Path;
-use schema::{Named, Provider, Region};
+use schema::{Provider, Region};
 
 use crate::http::error::{Error, Result};
 use crate::http::permitted::Permitted;
-use crate::resources::catalogue::{self, SINCE};
-
-const NAME: &str = "us";
+use crate::resources::catalogue::{self, REGION as NAME, SINCE};
 
 /// `GET /regions`
 pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<[Region; 1]> {
@@ -19,11 +17,6 @@ pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<[Region; 1]> {
 /// `GET /regions/{region}`
 pub(crate) async fn info(_caller: Permitted<Browse>, Path(identity): Path<String>) -> Result<Json<Region>> {
     if catalogue::is(&identity, "region", NAME) { Ok(Json(region())) } else { Err(Error::not_found("region")) }
-}
-
-/// How others show the region.
-pub(crate) fn reference() -> Named {
-    catalogue::named("region", NAME)
 }
 
 /// Refuses a region there is not.

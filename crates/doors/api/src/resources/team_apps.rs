@@ -143,7 +143,7 @@ async fn lock(state: &ApiState, own: &OnApp, locked: bool) -> Result<()> {
     if own.team.is_none() {
         return Err(Error::invalid("Only apps of a team can be locked."));
     }
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     store::apps::set_locked(&mut write, own.app.id, locked).await?;
     Ok(write.commit().await?)
 }
@@ -156,7 +156,7 @@ async fn transfer(state: &ApiState, own: &access::Permitted<TransferApp>, owner:
     }
     let to = permitted::named::<CreateTeamApp>(state, &own.caller, owner).await?;
     let caller = own.caller.account.id;
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     if own.team.is_some() {
         store::collaborators::remove_all(&mut write, own.app.id).await?;
     }
@@ -185,7 +185,7 @@ async fn to_account(state: &ApiState, own: &OnApp, recipient: &Account) -> Resul
     if !is_in && !works {
         return Err(Error::invalid(format!("{} is neither in the team nor works on the app.", recipient.email)));
     }
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     store::collaborators::remove_all(&mut write, own.app.id).await?;
     given(store::apps::give(&mut write, own.app.id, held(own), recipient.id, None).await?)?;
     Ok(write.commit().await?)

@@ -249,5 +249,6 @@ fn platform(
         blobs,
         repositories: api::Repositories::new(|_| async { Ok(()) }, remove),
         hosts: api::Hosts { app_scheme: "http", domain: "apps.example".to_owned(), app_port: Some(5080), git: None },
+        outbound: outbound::Rules::default(),
     }
 }
