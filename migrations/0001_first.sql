@@ -1,8 +1,9 @@
 -- Ids are UUIDs as text, times microseconds since 1970, booleans 0 or 1, sealed columns are described in
 -- crates/base/store/src/seal.rs, JSON columns hold what the named type of `vocabulary` or `store` serialises to.
+-- One text for SQLite and PostgreSQL: crates/base/store/src/migrations.rs says what it may hold.
 
 CREATE TABLE facts (
-    name TEXT PRIMARY KEY NOT NULL,      -- 'route_table_version'
+    name TEXT PRIMARY KEY NOT NULL,      -- 'route_table_version', 'job', 'webhook_event', …
     value INTEGER NOT NULL
 );
 
@@ -272,7 +273,7 @@ CREATE TABLE dynos (
 CREATE INDEX dynos_by_app ON dynos (app_id);
 
 CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY NOT NULL,     -- counted by the fact 'job'
     kind TEXT NOT NULL,
     lane TEXT NOT NULL,                  -- jobs of one lane run one after the other: the app's id
     payload TEXT NOT NULL,               -- JSON
@@ -290,7 +291,7 @@ CREATE TABLE webhooks (
     include TEXT NOT NULL,               -- JSON list: api:release, …
     level TEXT NOT NULL,                 -- notify, sync
     secret TEXT NOT NULL,                -- sealed: what deliveries are signed with
-    authorization TEXT,                  -- sealed: the header of that name
+    authorization_header TEXT,           -- sealed: the header of that name
     dropped INTEGER NOT NULL DEFAULT 0,  -- events it was not told of, as too many waited
     removed_at INTEGER,
     created_at INTEGER NOT NULL,
@@ -299,7 +300,7 @@ CREATE TABLE webhooks (
 CREATE INDEX webhooks_by_app ON webhooks (app_id);
 
 CREATE TABLE webhook_events (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER PRIMARY KEY NOT NULL, -- counted by the fact 'webhook_event'
     id TEXT NOT NULL UNIQUE,
     app_id TEXT NOT NULL,
     include TEXT NOT NULL,
@@ -314,7 +315,7 @@ CREATE TABLE webhook_events (
 CREATE INDEX webhook_events_by_app ON webhook_events (app_id);
 
 CREATE TABLE webhook_deliveries (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER PRIMARY KEY NOT NULL, -- counted by the fact 'webhook_delivery'
     id TEXT NOT NULL UNIQUE,
     webhook_id TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
     event_id TEXT NOT NULL REFERENCES webhook_events (id),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -131,6 +131,11 @@ impl<'a> Client<'a> {
         Ok(repository)
     }
 
+    /// A repository that an earlier user of this platform kept.
+    pub fn kept(&'a self, folder: &Path) -> Repository<'a> {
+        Repository { client: self, folder: folder.to_owned() }
+    }
+
     /// Makes an app and pushes an example to it. Answers its repository and name.
     pub fn deploy(&'a self, example: &str) -> Result<(Repository<'a>, String), Failure> {
         let repository = self.repository(example)?;
@@ -139,10 +144,14 @@ impl<'a> Client<'a> {
         Ok((repository, app))
     }
 
+    /// Copies one of the suite's own apps into a repository of this user, with one commit on `main`.
+    pub fn repository_of_app(&'a self, name: &str) -> Result<Repository<'a>, Failure> {
+        self.repository_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("apps").join(name), name)
+    }
+
     /// Makes an app and pushes one of the suite's own apps to it. Answers its name.
     pub fn deploy_app(&self, name: &str) -> Result<String, Failure> {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps").join(name);
-        let repository = self.repository_of(&from, name)?;
+        let repository = self.repository_of_app(name)?;
         let app = repository.create()?;
         repository.push()?.good()?;
         Ok(app)
@@ -203,6 +212,20 @@ impl Repository<'_> {
     /// `git push heroku main`.
     pub fn push(&self) -> Result<Output, Failure> {
         self.git(&["push", "heroku", "main"])
+    }
+
+    /// Begins `git push heroku main`, for a push that is not to end by itself.
+    pub fn begin_push(&self) -> Result<Child, Failure> {
+        let mut command = self.client.command("git");
+        command.current_dir(&self.folder).args(["push", "heroku", "main"]);
+        Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    }
+
+    /// Moves it out of its user's home, so that it outlives them. Answers its folder.
+    pub fn keep(&self) -> Result<PathBuf, Failure> {
+        let folder = self.client.platform.scratch()?.keep().join("repository");
+        run(Command::new("mv").arg(&self.folder).arg(&folder))?.good()?;
+        Ok(folder)
     }
 
     /// Its folder.

@@ -64,6 +64,7 @@ fn main() -> std::process::ExitCode {
         everyday::what_there_is_is_listed,
         webhooks::what_happens_is_told,
         webhooks::nothing_near_is_told,
+        traffic::an_app_is_reached_over_tls,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

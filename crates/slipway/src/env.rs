@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 
+use crate::ca::publish;
 use crate::layout::Layout;
 use crate::printer;
 use crate::settings::{Settings, trusted_bundles};
+use crate::users::Users;
 
 /// What the first start left about the administrator; root and control may read it.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -38,7 +39,12 @@ pub(crate) fn print(settings: &Settings) -> io::Result<()> {
         io::Error::new(io::ErrorKind::NotFound, "this data folder was never up; run `slipway up` first")
     })?;
     let url = local_url(settings, "http");
-    let bundle = bundle(&layout)?;
+    let before = trusted_before(&layout);
+    // What lies there belongs to `slipway`: from here on we see and change no more than that user does.
+    if rustix::process::geteuid().is_root() {
+        Users::find_control()?.become_it()?;
+    }
+    let bundle = bundle(&layout, &before)?;
     let mut exports = vec![
         ("HEROKU_HOST", url.clone()),
         ("HEROKU_PARTICLEBOARD_URL", url.clone()),
@@ -63,14 +69,19 @@ pub(crate) fn print(settings: &Settings) -> io::Result<()> {
     Ok(())
 }
 
-/// One file with our authority, the host's, and what this user's tools trusted before: each of them knows one file.
-fn bundle(layout: &Layout) -> io::Result<String> {
+/// What this user's tools trusted before.
+fn trusted_before(layout: &Layout) -> Vec<String> {
     let ours = layout.at("public/bundle.pem");
-    let theirs: Vec<PathBuf> = trusted_bundles().into_iter().filter(|path| *path != ours).collect();
+    let theirs = trusted_bundles().into_iter().filter(|path| *path != ours);
+    theirs.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
+}
+
+/// One file with our authority, the host's, and what was trusted before: each tool knows one file.
+fn bundle(layout: &Layout, trusted_before: &[String]) -> io::Result<String> {
+    let ours = layout.at("public/bundle.pem");
     let mut all = fs::read_to_string(&ours)?;
     let before = all.len();
-    for path in theirs {
-        let text = fs::read_to_string(path).unwrap_or_default();
+    for text in trusted_before {
         for certificate in text.split_inclusive("-----END CERTIFICATE-----\n") {
             if !all.contains(certificate.trim()) {
                 all.push_str(certificate);
@@ -78,7 +89,7 @@ fn bundle(layout: &Layout) -> io::Result<String> {
         }
     }
     let path = layout.at("public/bundle-with-yours.pem");
-    if all.len() > before && fs::write(&path, all).is_ok() {
+    if all.len() > before && publish(&path, &all).is_ok() {
         return Ok(path.display().to_string());
     }
     Ok(ours.display().to_string())

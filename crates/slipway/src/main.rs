@@ -4,7 +4,9 @@
 
 mod accounts;
 mod ca;
+mod db;
 mod doctor;
+mod durable;
 mod env;
 mod layout;
 mod printer;
@@ -43,6 +45,9 @@ enum Command {
     /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
     #[command(subcommand)]
     Users(accounts::UsersCommand),
+    /// The database that holds the record: migrate, copy
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Stack images: what dynos and builds run on
     #[command(subcommand)]
     Stack(StackCommand),
@@ -91,6 +96,7 @@ fn main() -> ExitCode {
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
         Command::Doctor(written) => settled(*written, doctor::run),
         Command::Users(command) => told(accounts::run(command)),
+        Command::Db(command) => told(db::run(command)),
         Command::Stack(StackCommand::Build(written)) => settled(*written, |settings| told(stack::ensure(settings))),
     }
 }

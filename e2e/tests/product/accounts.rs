@@ -245,7 +245,7 @@ pub fn no_secret_is_written_down(client: &Client) -> Result<(), Failure> {
     as_user(client, "HRKU-canary-unknown-token-canary-unknown", &["auth:whoami"])?.bad()?;
 
     let data = client.platform.data();
-    let mut files: Vec<_> = ["slipway.db", "slipway.db-wal"].map(|name| data.join(name)).into();
+    let mut files: Vec<_> = ["store/slipway.db", "store/slipway.db-wal"].map(|name| data.join(name)).into();
     files.extend(files_under(&data.join("logs"))?);
     let mut haystacks: Vec<(String, Vec<u8>)> = vec![("the log".to_owned(), client.platform.log()?.into_bytes())];
     for file in files {

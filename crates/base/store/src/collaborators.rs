@@ -1,11 +1,11 @@
 //! Who else may work on an app, and how far. The owner of a personal app is none of them.
 
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, AppId, CollaboratorId, Permissions, TeamId, Timestamp};
 
 use crate::events::{self, Watched};
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// Somebody's permissions on an app.
@@ -25,7 +25,7 @@ pub struct Collaborator {
     pub updated_at: Timestamp,
 }
 
-fn collaborator(row: &SqliteRow) -> Result<Collaborator, Error> {
+fn collaborator(row: &Row) -> Result<Collaborator, Error> {
     Ok(Collaborator {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -43,7 +43,7 @@ pub async fn create(
     account: AccountId,
     permissions: Permissions,
 ) -> Result<Collaborator, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO collaborators (id, app_id, account_id, permissions, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $5) RETURNING *",
     )
@@ -72,7 +72,7 @@ pub async fn set(
         Some(one) => events::look(write, app, Watched::Collaborator(one.id)).await?,
         None => None,
     };
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO collaborators (id, app_id, account_id, permissions, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (app_id, account_id) \
          DO UPDATE SET permissions = excluded.permissions, updated_at = excluded.updated_at RETURNING *",
@@ -108,9 +108,9 @@ pub(crate) async fn remove_everywhere(
     account: AccountId,
     team: Option<TeamId>,
 ) -> Result<(), Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT collaborators.* FROM collaborators JOIN apps ON apps.id = app_id WHERE account_id = $1 \
-         AND ($2 IS NULL OR team_id = $2)",
+         AND (team_id = $2 OR $2 IS NULL)",
     );
     let rows = rows.bind(account.to_string()).bind(team.map(|team| team.to_string()));
     for row in rows.fetch_all(&mut *write.transaction).await? {
@@ -129,14 +129,14 @@ async fn take(write: &mut Write, app: AppId, account: Option<AccountId>) -> Resu
 async fn delete(write: &mut Write, one: &Collaborator) -> Result<(), Error> {
     let what = Watched::Collaborator(one.id);
     let before = events::look(write, one.app_id, what).await?;
-    let statement = sqlx::query("DELETE FROM collaborators WHERE id = $1").bind(one.id.to_string());
+    let statement = sql::query("DELETE FROM collaborators WHERE id = $1").bind(one.id.to_string());
     statement.execute(&mut *write.transaction).await?;
     events::destroyed(write, what, before).await
 }
 
 /// One of an app's collaborators, or all of them.
 async fn of_in(write: &mut Write, app: AppId, account: Option<AccountId>) -> Result<Vec<Collaborator>, Error> {
-    let rows = sqlx::query("SELECT * FROM collaborators WHERE app_id = $1 AND account_id = coalesce($2, account_id)")
+    let rows = sql::query("SELECT * FROM collaborators WHERE app_id = $1 AND account_id = coalesce($2, account_id)")
         .bind(app.to_string())
         .bind(account.map(|account| account.to_string()));
     rows.fetch_all(&mut *write.transaction).await?.iter().map(collaborator).collect()
@@ -144,7 +144,7 @@ async fn of_in(write: &mut Write, app: AppId, account: Option<AccountId>) -> Res
 
 /// Somebody's permissions on an app, if they were given any.
 pub async fn get(store: &Store, app: AppId, account: AccountId) -> Result<Option<Collaborator>, Error> {
-    let row = sqlx::query("SELECT * FROM collaborators WHERE app_id = $1 AND account_id = $2")
+    let row = sql::query("SELECT * FROM collaborators WHERE app_id = $1 AND account_id = $2")
         .bind(app.to_string())
         .bind(account.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(collaborator).transpose()
@@ -152,18 +152,18 @@ pub async fn get(store: &Store, app: AppId, account: AccountId) -> Result<Option
 
 /// The collaborators of an app, by id.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Collaborator>, Error> {
-    let rows = sqlx::query("SELECT * FROM collaborators WHERE app_id = $1 ORDER BY id").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM collaborators WHERE app_id = $1 ORDER BY id").bind(app.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(collaborator).collect()
 }
 
 /// What an account was given, on every app, by id.
 pub async fn of_account(store: &Store, account: AccountId) -> Result<Vec<Collaborator>, Error> {
-    let rows = sqlx::query("SELECT * FROM collaborators WHERE account_id = $1 ORDER BY id").bind(account.to_string());
+    let rows = sql::query("SELECT * FROM collaborators WHERE account_id = $1 ORDER BY id").bind(account.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(collaborator).collect()
 }
 
 /// The collaborator with this id, as the write under way sees it.
 pub(crate) async fn get_in(write: &mut Write, id: CollaboratorId) -> Result<Option<Collaborator>, Error> {
-    let row = sqlx::query("SELECT * FROM collaborators WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM collaborators WHERE id = $1").bind(id.to_string());
     row.fetch_optional(&mut *write.transaction).await?.as_ref().map(collaborator).transpose()
 }

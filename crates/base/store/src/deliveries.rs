@@ -1,14 +1,13 @@
 //! Deliveries: one event for one webhook, and how far it got.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{
     AppId, DeliveryEvent, DeliveryStatus, Timestamp, WebhookAttemptId, WebhookDeliveryId, WebhookEventId, WebhookId,
     WebhookInclude, WebhookLevel,
 };
 
 use crate::row::{parsed, parsed_option, time, time_option};
-use crate::{Error, Store, Write};
+use crate::sql::{self, Row};
+use crate::{Error, Store, Write, facts};
 
 /// A delivery.
 #[derive(Debug, Clone)]
@@ -56,15 +55,15 @@ pub struct Attempt {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT deliveries.*, webhooks.level, events.include FROM webhook_deliveries AS deliveries \
-             JOIN webhooks ON webhooks.id = deliveries.webhook_id \
-             JOIN webhook_events AS events ON events.id = deliveries.event_id ",
+            "SELECT deliveries.*, webhooks.level, events.include FROM webhook_deliveries AS deliveries ",
+            "JOIN webhooks ON webhooks.id = deliveries.webhook_id ",
+            "JOIN webhook_events AS events ON events.id = deliveries.event_id ",
             $rest
         )
     };
 }
 
-fn delivery(row: &SqliteRow) -> Result<Delivery, Error> {
+fn delivery(row: &Row) -> Result<Delivery, Error> {
     Ok(Delivery {
         id: parsed(row, "id")?,
         sequence: row.try_get("sequence")?,
@@ -81,11 +80,12 @@ fn delivery(row: &SqliteRow) -> Result<Delivery, Error> {
     })
 }
 
-fn attempt(row: &SqliteRow) -> Result<Option<Attempt>, Error> {
+fn attempt(row: &Row) -> Result<Option<Attempt>, Error> {
     let (id, begun) = (parsed_option(row, "attempt_id")?, time_option(row, "attempt_at")?);
     let (Some(id), Some(created_at)) = (id, begun) else { return Ok(None) };
-    let (code, error) = (row.try_get("attempt_code")?, row.try_get("attempt_error")?);
-    Ok(Some(Attempt { id, code, error, created_at }))
+    let code: Option<i64> = row.try_get("attempt_code")?;
+    let code = code.map(u16::try_from).transpose().map_err(|_| Error::Corrupt("attempt_code"))?;
+    Ok(Some(Attempt { id, code, error: row.try_get("attempt_error")?, created_at }))
 }
 
 /// Adds a delivery that is due at once, unless `most` of the webhook's wait already. Answers whether it did.
@@ -96,25 +96,36 @@ pub(crate) async fn add(
     thing: &str,
     most: i64,
 ) -> Result<bool, Error> {
-    let statement = sqlx::query(
-        "INSERT INTO webhook_deliveries (id, webhook_id, event_id, thing_id, status, next_attempt_at, created_at, \
-         updated_at) SELECT $1, $2, $3, $4, 'pending', $5, $5, $5 WHERE (SELECT count(*) FROM webhook_deliveries \
-         WHERE webhook_id = $2 AND status NOT IN ('succeeded', 'failed')) < $6",
+    let waiting: i64 = sql::query_scalar(
+        "SELECT count(*) FROM webhook_deliveries WHERE webhook_id = $1 AND status NOT IN ('succeeded', 'failed')",
     )
+    .bind(webhook.to_string())
+    .fetch_one(&mut *write.transaction)
+    .await?;
+    if waiting >= most {
+        return Ok(false);
+    }
+    let sequence = facts::next(write, "webhook_delivery").await?;
+    sql::query(
+        "INSERT INTO webhook_deliveries (sequence, id, webhook_id, event_id, thing_id, status, next_attempt_at, \
+         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $6, $6)",
+    )
+    .bind(i64::try_from(sequence).map_err(|_| Error::Corrupt("counter"))?)
     .bind(WebhookDeliveryId::new().to_string())
     .bind(webhook.to_string())
     .bind(event.to_string())
     .bind(thing)
     .bind(Timestamp::now().micros())
-    .bind(most);
-    Ok(statement.execute(&mut *write.transaction).await?.rows_affected() == 1)
+    .execute(&mut *write.transaction)
+    .await?;
+    Ok(true)
 }
 
 /// Begins an attempt of the delivery that has been due for longest, of a webhook of which none is under way, of a thing
 /// of which no older one waits, and of an app of which fewer than `most` are under way. `None` if there is no such.
 pub async fn begin(write: &mut Write, most: i64) -> Result<Option<Delivery>, Error> {
     let now = Timestamp::now();
-    let row = sqlx::query(select!(
+    let row = sql::query(select!(
         "WHERE deliveries.next_attempt_at <= $1 AND deliveries.status IN ('pending', 'retrying') \
          AND NOT EXISTS (SELECT 1 FROM webhook_deliveries AS other WHERE other.webhook_id = deliveries.webhook_id \
          AND (other.status = 'scheduled' OR (other.thing_id = deliveries.thing_id \
@@ -127,7 +138,7 @@ pub async fn begin(write: &mut Write, most: i64) -> Result<Option<Delivery>, Err
     delivery.status = delivery.status.after(DeliveryEvent::Begin).map_err(|_| Error::Corrupt("status"))?;
     delivery.attempts += 1;
     let attempt = Attempt { id: WebhookAttemptId::new(), code: None, error: None, created_at: now };
-    sqlx::query(
+    sql::query(
         "UPDATE webhook_deliveries SET status = $2, attempts = $3, attempt_id = $4, attempt_at = $5, \
          attempt_code = NULL, attempt_error = NULL, updated_at = $5 WHERE id = $1",
     )
@@ -157,17 +168,17 @@ pub struct Ended {
 
 /// Ends the attempt under way. Answers false, changing nothing, if the delivery is gone or has no such move.
 pub async fn end(write: &mut Write, id: WebhookDeliveryId, ended: &Ended) -> Result<bool, Error> {
-    let row = sqlx::query("SELECT status FROM webhook_deliveries WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT status FROM webhook_deliveries WHERE id = $1").bind(id.to_string());
     let row = row.fetch_optional(&mut *write.transaction).await?;
     let status: Option<DeliveryStatus> = row.as_ref().map(|row| parsed(row, "status")).transpose()?;
     let Some(Ok(next)) = status.map(|status| status.after(ended.event)) else { return Ok(false) };
-    sqlx::query(
+    sql::query(
         "UPDATE webhook_deliveries SET status = $2, attempt_code = $3, attempt_error = $4, next_attempt_at = $5, \
          updated_at = $6 WHERE id = $1",
     )
     .bind(id.to_string())
     .bind(next.as_str())
-    .bind(ended.code)
+    .bind(ended.code.map(i64::from))
     .bind(ended.error)
     .bind(ended.next_attempt_at.map(Timestamp::micros))
     .bind(Timestamp::now().micros())
@@ -178,13 +189,13 @@ pub async fn end(write: &mut Write, id: WebhookDeliveryId, ended: &Ended) -> Res
 
 /// The deliveries whose attempt is under way; after a start, those that the end of the process cut off.
 pub async fn under_way(store: &Store) -> Result<Vec<Delivery>, Error> {
-    let rows = sqlx::query(select!("WHERE deliveries.status = 'scheduled' ORDER BY deliveries.sequence"));
+    let rows = sql::query(select!("WHERE deliveries.status = 'scheduled' ORDER BY deliveries.sequence"));
     rows.fetch_all(&store.readers).await?.iter().map(delivery).collect()
 }
 
 /// When the next attempt after `now` is due. Those due before that could not begin, and wait for something else.
 pub async fn next_due(store: &Store, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-    let next: Option<i64> = sqlx::query_scalar(
+    let next: Option<i64> = sql::query_scalar(
         "SELECT min(next_attempt_at) FROM webhook_deliveries WHERE status IN ('pending', 'retrying') \
          AND next_attempt_at > $1",
     )
@@ -197,20 +208,20 @@ pub async fn next_due(store: &Store, now: Timestamp) -> Result<Option<Timestamp>
 /// An app's deliveries, oldest first.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Delivery>, Error> {
     let rows =
-        sqlx::query(select!("WHERE webhooks.app_id = $1 AND webhooks.removed_at IS NULL ORDER BY deliveries.sequence"));
+        sql::query(select!("WHERE webhooks.app_id = $1 AND webhooks.removed_at IS NULL ORDER BY deliveries.sequence"));
     rows.bind(app.to_string()).fetch_all(&store.readers).await?.iter().map(delivery).collect()
 }
 
 /// Forgets ended deliveries made before `since`, and of each webhook all but the newest `most`; then the events nobody
 /// was told of. Answers how many deliveries.
 pub async fn prune(write: &mut Write, most: u32, since: Timestamp) -> Result<u64, Error> {
-    let statement = sqlx::query(
+    let statement = sql::query(
         "DELETE FROM webhook_deliveries WHERE status IN ('succeeded', 'failed') AND (created_at < $2 \
          OR sequence IN (SELECT sequence FROM (SELECT sequence, row_number() OVER (PARTITION BY webhook_id \
          ORDER BY sequence DESC) AS place FROM webhook_deliveries) AS placed WHERE place > $1))",
     );
     let gone = statement.bind(most).bind(since.micros()).execute(&mut *write.transaction).await?.rows_affected();
-    sqlx::query(
+    sql::query(
         "DELETE FROM webhook_events WHERE NOT EXISTS (SELECT 1 FROM webhook_deliveries \
          WHERE event_id = webhook_events.id)",
     )

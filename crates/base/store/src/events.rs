@@ -6,8 +6,6 @@
 //! of the app wants to know.
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{
     AccountId, AppId, BuildId, CollaboratorId, DomainId, DynoId, DynoState, EventAction, FormationId, ReleaseId,
     TeamId, TeamName, TeamRole, Timestamp, WebhookEventId, WebhookInclude,
@@ -21,7 +19,8 @@ use crate::dynos::Dyno;
 use crate::formation::Formation;
 use crate::releases::Release;
 use crate::row::{json, parsed, time, to_json};
-use crate::{Error, Store, Write, deliveries, webhooks};
+use crate::sql::{self, Row};
+use crate::{Error, Store, Write, deliveries, facts, webhooks};
 
 /// The most deliveries of one webhook that wait; of what happens beyond, it is not told, and that is counted.
 const MOST_WAITING: i64 = 1000;
@@ -102,7 +101,7 @@ pub struct Event {
     pub created_at: Timestamp,
 }
 
-fn event(row: &SqliteRow) -> Result<Event, Error> {
+fn event(row: &Row) -> Result<Event, Error> {
     let previous: Option<String> = row.try_get("previous")?;
     Ok(Event {
         id: parsed(row, "id")?,
@@ -119,13 +118,13 @@ fn event(row: &SqliteRow) -> Result<Event, Error> {
 
 /// The event with this id.
 pub async fn get(store: &Store, id: WebhookEventId) -> Result<Option<Event>, Error> {
-    let row = sqlx::query("SELECT * FROM webhook_events WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM webhook_events WHERE id = $1").bind(id.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(event).transpose()
 }
 
 /// The events of an app that a webhook of it was told of or will be, oldest first.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Event>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT * FROM webhook_events AS events WHERE app_id = $1 AND EXISTS (SELECT 1 FROM webhook_deliveries \
          JOIN webhooks ON webhooks.id = webhook_id WHERE event_id = events.id AND removed_at IS NULL) ORDER BY sequence",
     );
@@ -232,7 +231,7 @@ async fn thing(write: &mut Write, app: &App, what: Watched) -> Result<Option<Thi
 }
 
 async fn person(write: &mut Write, id: AccountId) -> Result<Person, Error> {
-    let email: Option<String> = sqlx::query_scalar("SELECT email FROM accounts WHERE id = $1")
+    let email: Option<String> = sql::query_scalar("SELECT email FROM accounts WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(&mut *write.transaction)
         .await?;
@@ -291,10 +290,12 @@ async fn record(
     }
     let (id, thing) = (WebhookEventId::new(), what.id());
     let actor = actor(write, snapshot).await?;
-    sqlx::query(
-        "INSERT INTO webhook_events (id, app_id, include, action, thing_id, actor_id, actor_email, snapshot, previous, \
-         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    let sequence = facts::next(write, "webhook_event").await?;
+    sql::query(
+        "INSERT INTO webhook_events (sequence, id, app_id, include, action, thing_id, actor_id, actor_email, snapshot, \
+         previous, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
+    .bind(i64::try_from(sequence).map_err(|_| Error::Corrupt("counter"))?)
     .bind(id.to_string())
     .bind(snapshot.app.id.to_string())
     .bind(include.as_str())

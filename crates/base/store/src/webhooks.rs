@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AppId, Secret, Timestamp, WebhookId, WebhookInclude, WebhookLevel};
 
 use crate::row::{json, parsed, time, to_json};
 use crate::seal::SealKey;
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A webhook.
@@ -40,7 +39,7 @@ pub struct Secrets {
     pub authorization: Option<Secret>,
 }
 
-fn webhook(row: &SqliteRow) -> Result<Webhook, Error> {
+fn webhook(row: &Row) -> Result<Webhook, Error> {
     Ok(Webhook {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -81,8 +80,8 @@ pub struct New<'a> {
 /// Makes a webhook.
 pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Webhook, Error> {
     let id = WebhookId::new();
-    let row = sqlx::query(
-        "INSERT INTO webhooks (id, app_id, url, include, level, secret, authorization, created_at, updated_at) \
+    let row = sql::query(
+        "INSERT INTO webhooks (id, app_id, url, include, level, secret, authorization_header, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING *",
     )
     .bind(id.to_string())
@@ -121,9 +120,9 @@ pub struct Change<'a> {
 pub async fn update(write: &mut Write, id: WebhookId, change: &Change<'_>) -> Result<Option<Webhook>, Error> {
     let secret = change.secret.map(|secret| write.key.seal(&secret_context(id), secret)).transpose()?;
     let authorization = sealed_authorization(&write.key, id, change.authorization.flatten())?;
-    let row = sqlx::query(
+    let row = sql::query(
         "UPDATE webhooks SET url = coalesce($2, url), include = coalesce($3, include), level = coalesce($4, level), \
-         secret = coalesce($5, secret), authorization = CASE WHEN $6 THEN $7 ELSE authorization END, updated_at = $8 \
+         secret = coalesce($5, secret), authorization_header = CASE WHEN $6 = 1 THEN $7 ELSE authorization_header END, updated_at = $8 \
          WHERE id = $1 AND removed_at IS NULL RETURNING *",
     )
     .bind(id.to_string())
@@ -139,33 +138,33 @@ pub async fn update(write: &mut Write, id: WebhookId, change: &Change<'_>) -> Re
 
 /// Deletes a webhook with what it was still to be told.
 pub async fn delete(write: &mut Write, id: WebhookId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM webhooks WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM webhooks WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// The app's webhooks are told what waits, and of nothing more: the app is gone.
 pub(crate) async fn retire(write: &mut Write, app: AppId) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE webhooks SET removed_at = $2 WHERE app_id = $1 AND removed_at IS NULL");
+    let statement = sql::query("UPDATE webhooks SET removed_at = $2 WHERE app_id = $1 AND removed_at IS NULL");
     statement.bind(app.to_string()).bind(Timestamp::now().micros()).execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// How many webhooks an app has.
 pub async fn count(write: &mut Write, app: AppId) -> Result<i64, Error> {
-    let count = sqlx::query_scalar("SELECT count(*) FROM webhooks WHERE app_id = $1 AND removed_at IS NULL");
+    let count = sql::query_scalar("SELECT count(*) FROM webhooks WHERE app_id = $1 AND removed_at IS NULL");
     Ok(count.bind(app.to_string()).fetch_one(&mut *write.transaction).await?)
 }
 
 /// An app's webhooks, oldest first.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Webhook>, Error> {
-    let rows = sqlx::query("SELECT * FROM webhooks WHERE app_id = $1 AND removed_at IS NULL ORDER BY id");
+    let rows = sql::query("SELECT * FROM webhooks WHERE app_id = $1 AND removed_at IS NULL ORDER BY id");
     rows.bind(app.to_string()).fetch_all(&store.readers).await?.iter().map(webhook).collect()
 }
 
 /// The webhooks of an app that want to be told of something, as the write under way sees them.
 pub(crate) async fn wanting(write: &mut Write, app: AppId, include: WebhookInclude) -> Result<Vec<Webhook>, Error> {
-    let rows = sqlx::query("SELECT * FROM webhooks WHERE app_id = $1 AND removed_at IS NULL ORDER BY id");
+    let rows = sql::query("SELECT * FROM webhooks WHERE app_id = $1 AND removed_at IS NULL ORDER BY id");
     let rows = rows.bind(app.to_string()).fetch_all(&mut *write.transaction).await?;
     let all = rows.iter().map(webhook).collect::<Result<Vec<_>, Error>>()?;
     Ok(all.into_iter().filter(|webhook| webhook.include.contains(&include)).collect())
@@ -173,11 +172,11 @@ pub(crate) async fn wanting(write: &mut Write, app: AppId, include: WebhookInclu
 
 /// A webhook and what it is delivered with, its app being gone or not; nothing if it was deleted.
 pub async fn with_secrets(store: &Store, id: WebhookId) -> Result<Option<(Webhook, Secrets)>, Error> {
-    let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM webhooks WHERE id = $1").bind(id.to_string());
     let Some(row) = row.fetch_optional(&store.readers).await? else { return Ok(None) };
-    let sealed: Option<String> = row.try_get("authorization")?;
+    let sealed: Option<String> = row.try_get("authorization_header")?;
     let secrets = Secrets {
-        secret: store.key.open(&secret_context(id), row.try_get("secret")?)?,
+        secret: store.key.open(&secret_context(id), &row.try_get::<String>("secret")?)?,
         authorization: sealed.map(|sealed| store.key.open(&authorization_context(id), &sealed)).transpose()?,
     };
     Ok(Some((webhook(&row)?, secrets)))
@@ -185,7 +184,7 @@ pub async fn with_secrets(store: &Store, id: WebhookId) -> Result<Option<(Webhoo
 
 /// Forgets the webhooks of apps that are gone and have been told everything. Answers how many.
 pub async fn drop_retired(write: &mut Write) -> Result<u64, Error> {
-    let statement = sqlx::query(
+    let statement = sql::query(
         "DELETE FROM webhooks WHERE removed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook_deliveries \
          WHERE webhook_id = webhooks.id AND status NOT IN ('succeeded', 'failed'))",
     );
@@ -194,7 +193,7 @@ pub async fn drop_retired(write: &mut Write) -> Result<u64, Error> {
 
 /// Counts an event that a webhook is not told of.
 pub(crate) async fn count_dropped(write: &mut Write, id: WebhookId) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE webhooks SET dropped = dropped + 1 WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("UPDATE webhooks SET dropped = dropped + 1 WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }

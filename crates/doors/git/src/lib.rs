@@ -76,8 +76,14 @@ impl Git {
     ) -> io::Result<Self> {
         let source_limit_bytes = config.source_limit_bytes;
         let pushes = pushes::Pushes::open(pushes)?;
-        let deploys =
-            deploy::Deploys { store: store.clone(), builds, blobs, outputs, source_limit_bytes, pushes: pushes.clone() };
+        let deploys = deploy::Deploys {
+            store: store.clone(),
+            builds,
+            blobs,
+            outputs,
+            source_limit_bytes,
+            pushes: pushes.clone(),
+        };
         let git = Self {
             store,
             engine,

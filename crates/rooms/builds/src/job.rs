@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use blobs::Output;
+use crashpoints::Point;
 use serde::{Deserialize, Serialize};
 use store::apps::App;
 use store::builds::Build;
@@ -111,6 +112,7 @@ impl Builds {
             self.log_started(&app, &build).await;
         }
         tracing::debug!(target: "timing", step = "build begins", app.name = %app.name);
+        crashpoints::reach(Point::BuildBegun);
         match self.attempt(&app, &build, &mut output).await {
             Ok(release) => {
                 self.log(&app, "Build succeeded");
@@ -158,6 +160,7 @@ impl Builds {
             store::layers::set_build_cache(&mut write, app.id, build.stack, &cache.row.digest).await?;
         }
         write.commit().await?;
+        crashpoints::reach(Point::BuildLayersRecorded);
         let description = description(build.source_version.as_deref());
         let release = self.releases.deploy(app, &made.slug, &made.defaults, build.account_id, &description).await;
         let release = release.map_err(release_trouble)?;
@@ -182,6 +185,7 @@ impl Builds {
             store::buildpacks::replace(&mut write, build.app_id, &detected).await?;
         }
         write.commit().await?;
+        crashpoints::reach(Point::BuildSucceeded);
         self.wakers.retention.wake();
         self.wakers.changes.tell();
         Ok(())

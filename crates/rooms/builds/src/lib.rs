@@ -20,6 +20,7 @@ mod verify;
 use std::sync::Arc;
 
 use blobs::{Blobs, Outputs};
+use crashpoints::Point;
 use engine::Engine;
 use loglines::{LogLine, LogSink, Source};
 use releases::Releases;
@@ -55,6 +56,8 @@ pub enum Error {
 /// A build to begin.
 #[derive(Debug)]
 pub struct New<'a> {
+    /// Its id, made by the caller, so that what belongs to the build can be kept before there is one.
+    pub id: BuildId,
     /// The source's blob: tar, tar.gz or tar.zst.
     pub source: Digest,
     /// Whether the top folder of the source is dropped.
@@ -107,7 +110,7 @@ impl Builds {
     /// Records a pending build and its job. Its output can be read at once under the build's id
     /// (`blobs::Outputs::read(id.to_string())`) and ends when the deploy has been verified or has failed.
     pub async fn start(&self, app: &App, new: &New<'_>) -> Result<Build, Error> {
-        let id = BuildId::new();
+        let id = new.id;
         let buildpacks = new.buildpacks.clone().unwrap_or_default();
         for given in &buildpacks {
             installation::reference(given).map_err(Error::Invalid)?;
@@ -142,6 +145,7 @@ impl Builds {
         let build = store::builds::create(&mut write, row).await?;
         store::jobs::add(&mut write, JOB, &build.app_id.to_string(), &job::payload(build.id)).await?;
         write.commit().await?;
+        crashpoints::reach(Point::BuildRecorded);
         self.wakers.jobs.wake();
         self.wakers.changes.tell();
         Ok(build)

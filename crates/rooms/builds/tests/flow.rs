@@ -14,7 +14,7 @@ use builds::Config;
 use inside_contract::{BuildReport, Compiled, Runtime, RuntimeWish};
 use registry::{Package, Registry};
 use sim::{DONE, Inside};
-use vocabulary::{BuildStatus, DynoState, ReleaseVersion};
+use vocabulary::{BuildId, BuildStatus, DynoState, ReleaseVersion};
 
 const PACKAGES: &[Package] = &[
     Package {
@@ -354,6 +354,7 @@ async fn a_boot_that_fails_is_told_and_the_build_has_succeeded() {
 async fn a_buildpack_that_is_none_is_refused_before_anything_begins() {
     let bench = Bench::new(Config::default()).await;
     let new = builds::New {
+        id: BuildId::new(),
         source: bench.source(),
         strip_top_folder: false,
         source_version: None,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crashpoints::Point;
 use store::Write;
 use store::apps::App;
 use store::releases::Release;
@@ -41,6 +42,7 @@ impl Releases {
         let next = Next { slug: Some(slug), config: &config, description, account };
         let release = self.record(&mut write, app.id, &next).await?;
         write.commit().await?;
+        crashpoints::reach(Point::ReleaseRecorded);
         self.announce(&release).await?;
         Ok(release)
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use access::Which;
 use axum::Json;
 use axum::extract::State;
+use http::HeaderMap;
 use schema::{Account, RateLimit, User};
 use serde::Deserialize;
 use store::accounts::Emails;
@@ -52,7 +53,8 @@ pub(crate) async fn update(
     let email = body.email.map(|email| password::email(&email)).transpose().map_err(Error::invalid)?;
     let email = email.filter(|email| *email != caller.account.email);
     if email.is_some() || body.new_password.is_some() {
-        confirmed(&state, &caller, &from, body.password.as_ref()).await?;
+        let said = "Give your present password, too, as `password`.";
+        confirmed(&state, &caller, &from, body.password.as_ref().ok_or_else(|| Error::invalid(said))?).await?;
     }
     let hash = match &body.new_password {
         None => None,
@@ -75,8 +77,17 @@ pub(crate) async fn update(
     Ok(Json(shape(&account)))
 }
 
-/// `DELETE /account`, of who owns no app and leads no team alone: sessions and tokens are worthless when this has answered.
-pub(crate) async fn delete(caller: Permitted<ManageAccount>, State(state): State<Shared>) -> Result<Json<Account>> {
+/// `DELETE /account`, of who owns no app and leads no team alone, and who knows the password (Platform API Reference,
+/// "Account Delete": the header `Heroku-Password`). Sessions and tokens are worthless when this has answered.
+pub(crate) async fn delete(
+    caller: Permitted<ManageAccount>,
+    State(state): State<Shared>,
+    from: ClientAddress,
+    headers: HeaderMap,
+) -> Result<Json<Account>> {
+    let password = headers.get("heroku-password").and_then(|value| value.to_str().ok()).map(Secret::new);
+    let said = "Give your password as the header Heroku-Password: an account does not come back.";
+    confirmed(&state, &caller, &from, password.as_ref().ok_or_else(|| Error::invalid(said))?).await?;
     let mut write = state.store.write().await?;
     if store::accounts::remove(&mut write, caller.account.id).await? {
         write.commit().await?;
@@ -124,10 +135,7 @@ pub(crate) fn user_of(emails: &Emails, id: AccountId) -> User {
 }
 
 /// Refuses whoever has a token and does not know the password.
-async fn confirmed(state: &ApiState, caller: &Caller, from: &ClientAddress, given: Option<&Secret>) -> Result<()> {
-    let Some(given) = given else {
-        return Err(Error::invalid("Give your present password, too, as `password`."));
-    };
+async fn confirmed(state: &ApiState, caller: &Caller, from: &ClientAddress, given: &Secret) -> Result<()> {
     if password::is_of(state, from, &caller.account, given).await? {
         return Ok(());
     }

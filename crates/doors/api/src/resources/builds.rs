@@ -59,6 +59,7 @@ pub(crate) async fn create(
     let asked = &body.source_blob;
     let source = uploaded(&state, asked)?;
     let new = builds::New {
+        id: BuildId::new(),
         source: (*source).clone(),
         // What is uploaded to a source has, as at Heroku, no folder around it.
         strip_top_folder: false,
