@@ -122,15 +122,15 @@ pub async fn update(write: &mut Write, id: WebhookId, change: &Change<'_>) -> Re
     let authorization = sealed_authorization(&write.key, id, change.authorization.flatten())?;
     let row = sql::query(
         "UPDATE webhooks SET url = coalesce($2, url), include = coalesce($3, include), level = coalesce($4, level), \
-         secret = coalesce($5, secret), authorization_header = CASE WHEN $6 = 1 THEN $7 ELSE authorization_header END, updated_at = $8 \
-         WHERE id = $1 AND removed_at IS NULL RETURNING *",
+         secret = coalesce($5, secret), updated_at = $8, authorization_header = CASE WHEN $6 = 'keep' \
+         THEN authorization_header ELSE $7 END WHERE id = $1 AND removed_at IS NULL RETURNING *",
     )
     .bind(id.to_string())
     .bind(change.url)
     .bind(change.include.map(|include| to_json(include, "include")).transpose()?)
     .bind(change.level.map(WebhookLevel::as_str))
     .bind(secret)
-    .bind(change.authorization.is_some())
+    .bind(if change.authorization.is_some() { "set" } else { "keep" })
     .bind(authorization)
     .bind(Timestamp::now().micros());
     row.fetch_optional(&mut *write.transaction).await?.as_ref().map(webhook).transpose()
