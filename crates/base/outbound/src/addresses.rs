@@ -8,7 +8,7 @@ use crate::own;
 
 /// Addresses of IPv4 that are not of the public network, or are what a cloud shows to its machines alone.
 const CLOSED: [(Ipv4Addr, u8); 17] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),        // this network (RFC 791)
+    (Ipv4Addr::UNSPECIFIED, 8),            // this network (RFC 791)
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private (RFC 1918)
     (Ipv4Addr::new(100, 64, 0, 0), 10),    // shared by providers (RFC 6598); metadata of one cloud
     (Ipv4Addr::new(127, 0, 0, 0), 8),      // this host

@@ -136,12 +136,12 @@ impl Outbound {
 }
 
 fn request(target: &Target, headers: HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, Failed> {
-    let invalid = |_| Failed::Connect(std::io::ErrorKind::InvalidInput.into());
+    let invalid = || Failed::Connect(std::io::ErrorKind::InvalidInput.into());
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = target.path().parse().map_err(|_| invalid(()))?;
+    *request.uri_mut() = target.path().parse().map_err(|_| invalid())?;
     *request.headers_mut() = headers;
-    let host = HeaderValue::try_from(target.authority()).map_err(|_| invalid(()))?;
+    let host = HeaderValue::try_from(target.authority()).map_err(|_| invalid())?;
     request.headers_mut().insert(HOST, host);
     Ok(request)
 }

@@ -144,11 +144,11 @@ pub async fn give(
         .bind(Timestamp::now().micros())
         .bind(giver.to_string())
         .bind(held.map(|team| team.to_string()).unwrap_or_default());
-    let given = statement.execute(&mut *write.transaction).await?.rows_affected() == 1;
-    if given {
+    let was_theirs = statement.execute(&mut *write.transaction).await?.rows_affected() == 1;
+    if was_theirs {
         events::updated(write, Watched::App(id), before).await?;
     }
-    Ok(given)
+    Ok(was_theirs)
 }
 
 /// Locks or unlocks a team's app.
