@@ -3,7 +3,7 @@
 -- One text for SQLite and PostgreSQL: crates/base/store/src/migrations.rs says what it may hold.
 
 CREATE TABLE facts (
-    name TEXT PRIMARY KEY NOT NULL,      -- 'route_table_version', 'job'
+    name TEXT PRIMARY KEY NOT NULL,      -- 'route_table_version', 'job', 'webhook_event', …
     value INTEGER NOT NULL
 );
 
@@ -309,3 +309,55 @@ CREATE TABLE jobs (
     attempts INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL
 );
+
+-- Webhooks, what they are told of, and how far the telling got. An app's end is told as well, so none of the three
+-- goes with the app: `removed_at` says since when a webhook is only kept for what it is still to be told.
+CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY NOT NULL,
+    app_id TEXT NOT NULL,
+    url TEXT NOT NULL,
+    include TEXT NOT NULL,               -- JSON list: api:release, …
+    level TEXT NOT NULL,                 -- notify, sync
+    secret TEXT NOT NULL,                -- sealed: what deliveries are signed with
+    authorization_header TEXT,           -- sealed: the header of that name
+    dropped INTEGER NOT NULL DEFAULT 0,  -- events it was not told of, as too many waited
+    removed_at INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+CREATE INDEX webhooks_by_app ON webhooks (app_id);
+
+CREATE TABLE webhook_events (
+    sequence INTEGER PRIMARY KEY NOT NULL, -- counted by the fact 'webhook_event'
+    id TEXT NOT NULL UNIQUE,
+    app_id TEXT NOT NULL,
+    include TEXT NOT NULL,
+    action TEXT NOT NULL,                -- create, update, destroy
+    thing_id TEXT NOT NULL,              -- what it tells of
+    actor_id TEXT NOT NULL,              -- who did it; for what the platform does by itself, who has the app
+    actor_email TEXT NOT NULL,
+    snapshot TEXT NOT NULL,              -- JSON of store::events::Snapshot: the thing as it was then
+    previous TEXT,                       -- the same from before an update
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX webhook_events_by_app ON webhook_events (app_id);
+
+CREATE TABLE webhook_deliveries (
+    sequence INTEGER PRIMARY KEY NOT NULL, -- counted by the fact 'webhook_delivery'
+    id TEXT NOT NULL UNIQUE,
+    webhook_id TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
+    event_id TEXT NOT NULL REFERENCES webhook_events (id),
+    thing_id TEXT NOT NULL,              -- deliveries of one thing keep their order
+    status TEXT NOT NULL,                -- pending, scheduled, retrying, succeeded, failed
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at INTEGER,             -- null once it ended
+    attempt_id TEXT,                     -- the last attempt; null before the first
+    attempt_code INTEGER,                -- the status that was answered
+    attempt_error TEXT,                  -- why none was
+    attempt_at INTEGER,                  -- when it began
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook_id, status);
+CREATE INDEX webhook_deliveries_by_event ON webhook_deliveries (event_id);
+CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (next_attempt_at) WHERE next_attempt_at IS NOT NULL;

@@ -1,4 +1,6 @@
-// The world outside the platform, for the tests: tarballs as files, git repositories by git's own http-backend.
+// The world outside the platform, for the tests: tarballs as files, git repositories by git's own http-backend, and
+// receivers of webhooks: POST /hooks/NAME/FAILS answers 500 the first FAILS times and then 204, and a redirect with
+// ?to=URL; whatever comes is kept in FOLDER/hooks-NAME, a line of JSON each.
 // usage: node server.js FOLDER PORT
 const { spawn } = require("node:child_process");
 const fs = require("node:fs");
@@ -42,10 +44,29 @@ function file(response, name) {
   });
 }
 
+const told = new Map();
+
+function hook(request, response, url) {
+  const [name, fails] = url.pathname.split("/").slice(2);
+  const pieces = [];
+  request.on("data", (piece) => pieces.push(piece));
+  request.on("end", () => {
+    const line = JSON.stringify({ headers: request.headers, body: Buffer.concat(pieces).toString() });
+    fs.appendFileSync(path.join(folder, `hooks-${path.basename(name)}`), `${line}\n`);
+    const times = (told.get(name) ?? 0) + 1;
+    told.set(name, times);
+    const to = url.searchParams.get("to");
+    response.statusCode = to ? 307 : times <= Number(fails ?? 0) ? 500 : 204;
+    if (to) response.setHeader("Location", to);
+    response.end();
+  });
+}
+
 http
   .createServer((request, response) => {
     const url = new URL(request.url, "http://outside");
-    if (url.pathname.includes(".git/")) git(request, response, url);
+    if (url.pathname.startsWith("/hooks/")) hook(request, response, url);
+    else if (url.pathname.includes(".git/")) git(request, response, url);
     else file(response, url.pathname);
   })
   .listen(port, "0.0.0.0", () => console.log("ready"));

@@ -1,10 +1,12 @@
-//! The world outside: a network namespace with a host of buildpacks that dynos may reach, and hosts they may not.
+//! The world outside: a network namespace with a host of buildpacks and receivers of webhooks that may be reached, and hosts they may not.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
 
 use crate::{Failure, run};
 
@@ -77,6 +79,22 @@ impl Outside {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/run/netns/{}", self.name)).arg(program);
         command
+    }
+
+    /// A receiver of webhooks that fails so many times first.
+    pub fn hook(&self, name: &str, fails: u32) -> String {
+        format!("http://10.213.{}.2:{PORT}/hooks/{name}/{fails}", self.net)
+    }
+
+    /// What the receiver of this name was told, each as `{"headers": …, "body": "…"}`.
+    pub fn told(&self, name: &str) -> Result<Vec<Value>, Failure> {
+        let file = self.folder.join(format!("hooks-{name}"));
+        if !file.exists() {
+            return Ok(vec![]);
+        }
+        let text = fs::read_to_string(file)?;
+        // A line that is still being written is not there yet.
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// Addresses that answer, but not to dynos: a private host, and one where clouds keep their metadata.

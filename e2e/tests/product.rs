@@ -15,11 +15,12 @@ mod product {
     pub mod run;
     pub mod sharing;
     pub mod traffic;
+    pub mod webhooks;
 }
 
 use product::{
     accounts, bad_input, beside, commands, connect, deploys, everyday, features, isolation, resources, retention, run,
-    sharing, traffic,
+    sharing, traffic, webhooks,
 };
 
 macro_rules! scenarios {
@@ -87,6 +88,8 @@ fn main() -> std::process::ExitCode {
         beside::a_key_and_a_request_for_a_certificate_are_made,
         beside::many_accounts_are_kept_apart,
         beside::lists_of_what_there_is_not_are_empty,
+        webhooks::what_happens_is_told,
+        webhooks::nothing_near_is_told,
         traffic::an_app_is_reached_over_tls,
         connect::a_laptop_works_as_the_platforms_own_machine,
         connect::another_authority_is_refused,

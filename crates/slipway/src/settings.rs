@@ -45,7 +45,7 @@ pub(crate) struct Written {
     #[arg(long, env = "SLIPWAY_DOMAIN", value_name = "NAME")]
     domain: Option<String>,
 
-    /// A range that dynos and builds may reach although it is private; may be given several times
+    /// A range that dynos, builds and webhooks may reach although it is private; may be given several times
     #[arg(long, env = "SLIPWAY_EGRESS_ALLOW", value_name = "CIDR[:PORT]", value_delimiter = ',')]
     egress_allow: Vec<String>,
 

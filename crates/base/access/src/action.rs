@@ -108,6 +108,8 @@ actions! {
         Restart,
         /// Set number and size of its dynos.
         Scale,
+        /// See its webhooks, whose addresses may hold secrets, and what they are told.
+        ViewWebhooks,
         /// Change what belongs to it: domains, certificates, drains, features, webhooks.
         Configure,
         /// Change one of its settings; each has an action of its own besides.
@@ -166,6 +168,7 @@ impl Action {
             | Self::ViewApp
             | Self::FetchCode
             | Self::ViewLogs
+            | Self::ViewWebhooks
             | Self::ViewTeam
             | Self::ListTeamApps
             | Self::ViewMembers => Reach::Read,
@@ -182,7 +185,7 @@ impl Action {
             Self::ViewApp | Self::JoinApp | Self::LeaveApp => &[View],
             Self::FetchCode | Self::Deploy => &[Deploy],
             Self::ViewConfig | Self::EditConfig | Self::Rollback | Self::RunDyno => &[Deploy, Operate],
-            Self::ViewLogs | Self::Restart | Self::Configure | Self::SetStack => &[Operate],
+            Self::ViewLogs | Self::Restart | Self::ViewWebhooks | Self::Configure | Self::SetStack => &[Operate],
             Self::Scale | Self::SetMaintenance | Self::UpdateApp => &[Operate, Manage],
             Self::RenameApp | Self::DeleteApp | Self::ManageAccess | Self::LockApp | Self::TransferApp => &[Manage],
             _ => &[],

@@ -195,6 +195,7 @@ mod tests {
         (Action::ViewLogs, "operate"),
         (Action::Restart, "operate"),
         (Action::Scale, "operate,manage"),
+        (Action::ViewWebhooks, "operate"),
         (Action::Configure, "operate"),
         (Action::UpdateApp, "operate,manage"),
         (Action::SetMaintenance, "operate,manage"),

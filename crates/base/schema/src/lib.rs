@@ -39,6 +39,7 @@ mod team_app;
 mod team_invitation;
 mod time;
 mod usage;
+mod webhook;
 
 pub use account::Account;
 pub use app::App;
@@ -74,6 +75,10 @@ pub use team_app::TeamApp;
 pub use team_invitation::TeamInvitation;
 pub use time::Time;
 pub use usage::{AppUsage, TeamUsage};
+pub use webhook::{
+    Webhook, WebhookAttempt, WebhookDelivery, WebhookEvent, WebhookEventReference, WebhookMetadata,
+    WebhookNotification, WebhookPayload, WebhookReference,
+};
 
 /// The schema of variant `3.sdk` as its owner published it (licence: `published/SCHEMA-LICENSES.txt`).
 pub const PUBLISHED_SDK: &str = include_str!("../published/platform-api-3.sdk.json");

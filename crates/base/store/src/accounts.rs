@@ -6,7 +6,7 @@ use vocabulary::{AccountId, Secret, Timestamp};
 
 use crate::row::{parsed, time, time_option};
 use crate::sql::{self, Row};
-use crate::{Error, Store, Write};
+use crate::{Error, Store, Write, collaborators};
 
 /// A user.
 #[derive(Debug, Clone)]
@@ -143,6 +143,7 @@ pub async fn logged_in(write: &mut Write, id: AccountId) -> Result<(), Error> {
 /// empty account stays behind the release: without a name, its email replaced, with no way to sign in. False, and
 /// nothing removed, if it owns an app or is a team's only admin.
 pub async fn remove(write: &mut Write, id: AccountId) -> Result<bool, Error> {
+    let account = id;
     let id = id.to_string();
     let bound = sql::query(
         "SELECT EXISTS (SELECT 1 FROM apps WHERE owner_id = $1 AND team_id IS NULL) OR EXISTS (SELECT 1 FROM teams \
@@ -152,6 +153,7 @@ pub async fn remove(write: &mut Write, id: AccountId) -> Result<bool, Error> {
     if bound.bind(&id).fetch_one(&mut *write.transaction).await?.try_get("bound")? {
         return Ok(false);
     }
+    collaborators::remove_everywhere(write, account, None).await?;
     // After an error PostgreSQL takes no more statements in a transaction, but for going back to a point before it.
     sql::query("SAVEPOINT removal").execute(&mut *write.transaction).await?;
     let deleted = sql::query("DELETE FROM accounts WHERE id = $1").bind(&id).execute(&mut *write.transaction).await;
@@ -168,7 +170,6 @@ pub async fn remove(write: &mut Write, id: AccountId) -> Result<bool, Error> {
         "DELETE FROM keys WHERE account_id = $1",
         "DELETE FROM second_factors WHERE account_id = $1",
         "DELETE FROM recovery_codes WHERE account_id = $1",
-        "DELETE FROM collaborators WHERE account_id = $1",
         "DELETE FROM team_members WHERE account_id = $1",
         "DELETE FROM team_invitations WHERE account_id = $1 OR invited_by = $1",
         "DELETE FROM user_preferences WHERE account_id = $1",

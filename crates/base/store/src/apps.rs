@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use vocabulary::{AccountId, AppId, AppName, ConfigVarName, Secret, Stack, TeamId, Timestamp};
 
+use crate::events::{self, Watched};
 use crate::row::{parsed, parsed_option, time, time_option};
 use crate::sql::{self, Row};
-use crate::{Error, Store, Write};
+use crate::{Error, Store, Write, webhooks};
 
 /// Config vars by name.
 pub type ConfigVars = BTreeMap<ConfigVarName, Secret>;
 
 /// An app.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct App {
     /// Its id.
     pub id: AppId,
@@ -129,6 +131,7 @@ pub async fn give(
     owner: AccountId,
     team: Option<TeamId>,
 ) -> Result<bool, Error> {
+    let before = events::look(write, id, Watched::App(id)).await?;
     let (giver, held) = from;
     let statement = sql::query(
         "UPDATE apps SET owner_id = $2, team_id = $3, locked = 0, updated_at = $4 WHERE id = $1 AND owner_id = $5 \
@@ -141,7 +144,11 @@ pub async fn give(
         .bind(Timestamp::now().micros())
         .bind(giver.to_string())
         .bind(held.map(|team| team.to_string()).unwrap_or_default());
-    Ok(statement.execute(&mut *write.transaction).await?.rows_affected() == 1)
+    let was_theirs = statement.execute(&mut *write.transaction).await?.rows_affected() == 1;
+    if was_theirs {
+        events::updated(write, Watched::App(id), before).await?;
+    }
+    Ok(was_theirs)
 }
 
 /// Locks or unlocks a team's app.
@@ -156,32 +163,35 @@ pub async fn set_locked(write: &mut Write, id: AppId, locked: bool) -> Result<()
 
 /// Renames an app. Fails with [`Error::Taken`] if the name is.
 pub async fn rename(write: &mut Write, id: AppId, name: &AppName) -> Result<(), Error> {
+    let before = events::look(write, id, Watched::App(id)).await?;
     let statement = sql::query("UPDATE apps SET name = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(name.as_str())
         .bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await.map_err(Error::taken("name"))?;
-    Ok(())
+    events::updated(write, Watched::App(id), before).await
 }
 
 /// Switches maintenance mode.
 pub async fn set_maintenance(write: &mut Write, id: AppId, on: bool) -> Result<(), Error> {
+    let before = events::look(write, id, Watched::App(id)).await?;
     let statement = sql::query("UPDATE apps SET maintenance = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(on)
         .bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
-    Ok(())
+    events::updated(write, Watched::App(id), before).await
 }
 
 /// Sets the stack of the next build.
 pub async fn set_build_stack(write: &mut Write, id: AppId, stack: Stack) -> Result<(), Error> {
+    let before = events::look(write, id, Watched::App(id)).await?;
     let statement = sql::query("UPDATE apps SET build_stack = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(stack.name())
         .bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
-    Ok(())
+    events::updated(write, Watched::App(id), before).await
 }
 
 /// Records what the current release's slug says of the app.
@@ -192,6 +202,7 @@ pub async fn set_released(
     slug_size: Option<i64>,
     description: Option<&str>,
 ) -> Result<(), Error> {
+    let before = events::look(write, id, Watched::App(id)).await?;
     let statement = sql::query(
         "UPDATE apps SET stack = $2, slug_size = $3, buildpack_provided_description = $4, released_at = $5, \
          updated_at = $5 WHERE id = $1",
@@ -202,12 +213,15 @@ pub async fn set_released(
     .bind(description)
     .bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
-    Ok(())
+    events::updated(write, Watched::App(id), before).await
 }
 
 /// Deletes an app with everything that hangs on it. Its dynos are stopped by their reconciler, which finds them
 /// without an app.
 pub async fn delete(write: &mut Write, id: AppId) -> Result<(), Error> {
+    let before = events::look(write, id, Watched::App(id)).await?;
+    events::destroyed(write, Watched::App(id), before).await?;
+    webhooks::retire(write, id).await?;
     for statement in [
         "UPDATE builds SET slug_id = NULL, release_id = NULL WHERE app_id = $1",
         "DELETE FROM dynos WHERE app_id = $1",
@@ -245,4 +259,10 @@ pub async fn set_config_vars(write: &mut Write, id: AppId, vars: &ConfigVars) ->
         .bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
+}
+
+/// The app with this id, as the write under way sees it.
+pub(crate) async fn get_in(write: &mut Write, id: AppId) -> Result<Option<App>, Error> {
+    let row = sql::query("SELECT * FROM apps WHERE id = $1").bind(id.to_string());
+    row.fetch_optional(&mut *write.transaction).await?.as_ref().map(app).transpose()
 }

@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use vocabulary::{AccountId, AppId, BuildEvent, BuildId, BuildStatus, Digest, ReleaseId, SlugId, Stack, Timestamp};
 
+use crate::events::{self, Snapshot, Watched};
 use crate::row::{json, parsed, parsed_option, time, to_json};
 use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A build.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Build {
     /// Its id.
     pub id: BuildId,
@@ -106,6 +108,7 @@ pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Build, Error> {
     .bind(Timestamp::now().micros())
     .fetch_one(&mut *write.transaction)
     .await?;
+    events::created(write, new.app_id, Watched::Build(new.id)).await?;
     build(&row)
 }
 
@@ -160,6 +163,7 @@ pub async fn succeed(write: &mut Write, id: BuildId, outcome: &Outcome<'_>) -> R
     if !may(write, id, BuildEvent::Succeed).await? {
         return Ok(false);
     }
+    let before = seen(write, id).await?;
     sql::query(
         "UPDATE builds SET status = $2, slug_id = $3, release_id = $4, buildpacks = $5, updated_at = $6 WHERE id = $1",
     )
@@ -171,6 +175,7 @@ pub async fn succeed(write: &mut Write, id: BuildId, outcome: &Outcome<'_>) -> R
     .bind(Timestamp::now().micros())
     .execute(&mut *write.transaction)
     .await?;
+    events::updated(write, Watched::Build(id), before).await?;
     Ok(true)
 }
 
@@ -179,6 +184,7 @@ pub async fn fail(write: &mut Write, id: BuildId, reason: &str) -> Result<bool, 
     if !may(write, id, BuildEvent::Fail).await? {
         return Ok(false);
     }
+    let before = seen(write, id).await?;
     sql::query("UPDATE builds SET status = $2, failure = $3, updated_at = $4 WHERE id = $1")
         .bind(id.to_string())
         .bind(BuildStatus::Failed.as_str())
@@ -186,6 +192,7 @@ pub async fn fail(write: &mut Write, id: BuildId, reason: &str) -> Result<bool, 
         .bind(Timestamp::now().micros())
         .execute(&mut *write.transaction)
         .await?;
+    events::updated(write, Watched::Build(id), before).await?;
     Ok(true)
 }
 
@@ -194,4 +201,17 @@ async fn may(write: &mut Write, id: BuildId, event: BuildEvent) -> Result<bool, 
     let row = row.fetch_optional(&mut *write.transaction).await?;
     let status: Option<BuildStatus> = row.as_ref().map(|row| parsed(row, "status")).transpose()?;
     Ok(status.is_some_and(|status| status.after(event).is_ok()))
+}
+
+/// The build with this id, as the write under way sees it.
+pub(crate) async fn get_in(write: &mut Write, id: BuildId) -> Result<Option<Build>, Error> {
+    let row = sql::query("SELECT * FROM builds WHERE id = $1").bind(id.to_string());
+    row.fetch_optional(&mut *write.transaction).await?.as_ref().map(build).transpose()
+}
+
+async fn seen(write: &mut Write, id: BuildId) -> Result<Option<Snapshot>, Error> {
+    match get_in(write, id).await? {
+        Some(build) => events::look(write, build.app_id, Watched::Build(id)).await,
+        None => Ok(None),
+    }
 }

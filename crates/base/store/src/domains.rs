@@ -1,14 +1,16 @@
 //! Custom domains. The domain every app has by its name is in no table.
 
+use serde::{Deserialize, Serialize};
 use vocabulary::{AppId, DomainId, Hostname, Timestamp};
 
 use crate::apps::App;
+use crate::events::{self, Watched};
 use crate::row::{parsed, time};
 use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A custom domain.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Domain {
     /// Its id.
     pub id: DomainId,
@@ -46,7 +48,10 @@ pub async fn create(write: &mut Write, app: AppId, hostname: &Hostname, target: 
     .bind(hostname.as_str())
     .bind(target)
     .bind(Timestamp::now().micros());
-    domain(&row.fetch_one(&mut *write.transaction).await.map_err(Error::taken("domain"))?)
+    let row = row.fetch_one(&mut *write.transaction).await.map_err(Error::taken("domain"))?;
+    let domain = domain(&row)?;
+    events::created(write, app, Watched::Domain(domain.id)).await?;
+    Ok(domain)
 }
 
 /// How many domains an app has.
@@ -80,7 +85,15 @@ pub async fn all(store: &Store) -> Result<Vec<Domain>, Error> {
 
 /// Takes a domain from its app.
 pub async fn delete(write: &mut Write, id: DomainId) -> Result<(), Error> {
+    let Some(domain) = get_in(write, id).await? else { return Ok(()) };
+    let before = events::look(write, domain.app_id, Watched::Domain(id)).await?;
     let statement = sql::query("DELETE FROM domains WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
-    Ok(())
+    events::destroyed(write, Watched::Domain(id), before).await
+}
+
+/// The domain with this id, as the write under way sees it.
+pub(crate) async fn get_in(write: &mut Write, id: DomainId) -> Result<Option<Domain>, Error> {
+    let row = sql::query("SELECT * FROM domains WHERE id = $1").bind(id.to_string());
+    row.fetch_optional(&mut *write.transaction).await?.as_ref().map(domain).transpose()
 }

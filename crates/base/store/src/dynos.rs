@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use vocabulary::{AppId, DynoEvent, DynoId, DynoName, DynoSize, DynoState, ReleaseId, Timestamp};
 
 use crate::apps::ConfigVars;
+use crate::events::{self, Watched};
 use crate::row::{parsed, parsed_option, time};
 use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A dyno.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dyno {
     /// This run; the engine's instance has the same id.
     pub id: DynoId,
@@ -129,7 +130,7 @@ pub async fn create(write: &mut Write, dyno: &Dyno) -> Result<(), Error> {
     .bind(dyno.created_at.micros())
     .execute(&mut *write.transaction)
     .await?;
-    Ok(())
+    events::dyno(write, dyno.app_id, dyno.id).await
 }
 
 /// Moves a dyno by an event; `address` is recorded when it becomes ready. Answers the new state, or nothing if the
@@ -140,10 +141,8 @@ pub async fn moved(
     event: DynoEvent,
     address: Option<SocketAddrV4>,
 ) -> Result<Option<DynoState>, Error> {
-    let row = sql::query("SELECT state FROM dynos WHERE id = $1").bind(id.to_string());
-    let row = row.fetch_optional(&mut *write.transaction).await?;
-    let state: Option<DynoState> = row.as_ref().map(|row| parsed(row, "state")).transpose()?;
-    let Some(Ok(next)) = state.map(|state| state.after(event)) else { return Ok(None) };
+    let Some(dyno) = get_in(write, id).await? else { return Ok(None) };
+    let Ok(next) = dyno.state.after(event) else { return Ok(None) };
     sql::query("UPDATE dynos SET state = $2, address = coalesce($3, address), updated_at = $4 WHERE id = $1")
         .bind(id.to_string())
         .bind(next.as_str())
@@ -151,6 +150,7 @@ pub async fn moved(
         .bind(Timestamp::now().micros())
         .execute(&mut *write.transaction)
         .await?;
+    events::dyno(write, dyno.app_id, id).await?;
     Ok(Some(next))
 }
 
@@ -163,11 +163,16 @@ pub async fn ask_restart(write: &mut Write, ids: &[DynoId]) -> Result<(), Error>
     Ok(())
 }
 
-/// Forgets a dyno.
+/// Forgets a dyno. One that neither crashed nor was stopped, as a one-off dyno that is complete, is told to be gone.
 pub async fn delete(write: &mut Write, id: DynoId) -> Result<(), Error> {
+    let Some(dyno) = get_in(write, id).await? else { return Ok(()) };
+    let before = match dyno.state {
+        DynoState::Starting | DynoState::Up => events::look(write, dyno.app_id, Watched::Dyno(id)).await?,
+        DynoState::Crashed | DynoState::Down => None,
+    };
     let statement = sql::query("DELETE FROM dynos WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
-    Ok(())
+    events::destroyed(write, Watched::Dyno(id), before).await
 }
 
 /// An app's dynos, oldest run first.
@@ -185,4 +190,10 @@ pub async fn list_in(write: &mut Write, app: AppId) -> Result<Vec<Dyno>, Error> 
 /// Every dyno, oldest run first.
 pub async fn all(store: &Store) -> Result<Vec<Dyno>, Error> {
     sql::query("SELECT * FROM dynos ORDER BY id").fetch_all(&store.readers).await?.iter().map(dyno).collect()
+}
+
+/// The dyno with this id, as the write under way sees it.
+pub(crate) async fn get_in(write: &mut Write, id: DynoId) -> Result<Option<Dyno>, Error> {
+    let row = sql::query("SELECT * FROM dynos WHERE id = $1").bind(id.to_string());
+    row.fetch_optional(&mut *write.transaction).await?.as_ref().map(dyno).transpose()
 }

@@ -28,8 +28,10 @@ pub mod builds;
 pub mod collaborators;
 mod copy;
 mod database;
+pub mod deliveries;
 pub mod domains;
 pub mod dynos;
+pub mod events;
 pub mod facts;
 pub mod formation;
 pub mod grants;
@@ -53,12 +55,15 @@ pub mod team_invitations;
 pub mod team_members;
 pub mod teams;
 pub mod user_preferences;
+pub mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crashpoints::Point;
 use sqlx::sqlite::SqlitePool;
+use tokio::sync::Notify;
+use vocabulary::AccountId;
 
 pub use crate::about::{About, about};
 pub use crate::copy::{Copied, copy};
@@ -142,6 +147,8 @@ pub struct Store {
     readers: Readers,
     writer: Writer,
     key: SealKey,
+    /// Told when a write that is on the disk has something for webhooks.
+    events: Arc<Notify>,
     /// The folder of a test's store: deleted with its last clone, after the connections.
     _scratch: Option<Arc<tempfile::TempDir>>,
 }
@@ -157,6 +164,11 @@ enum Writer {
 pub struct Write {
     transaction: Box<Transaction>,
     key: SealKey,
+    events: Arc<Notify>,
+    /// Who asked for it, for the events it makes.
+    by: Option<AccountId>,
+    /// Whether it made any.
+    tells: bool,
 }
 
 impl Store {
@@ -196,11 +208,15 @@ impl Store {
     }
 
     fn on_sqlite((readers, writer): (SqlitePool, SqlitePool), key: SealKey) -> Self {
-        Self { readers: Readers::Sqlite(readers), writer: Writer::Sqlite(writer), key, _scratch: None }
+        Self::over(Readers::Sqlite(readers), Writer::Sqlite(writer), key)
     }
 
     fn on_postgres((readers, writer): (sqlx::PgPool, postgres::Writer), key: SealKey) -> Self {
-        Self { readers: Readers::Postgres(readers), writer: Writer::Postgres(writer), key, _scratch: None }
+        Self::over(Readers::Postgres(readers), Writer::Postgres(writer), key)
+    }
+
+    fn over(readers: Readers, writer: Writer, key: SealKey) -> Self {
+        Self { readers, writer, key, events: Arc::default(), _scratch: None }
     }
 
     /// The key that seals, for addresses only this platform can read back ([`SealKey::token`]).
@@ -215,7 +231,19 @@ impl Store {
             Writer::Sqlite(pool) => sqlite::write(pool).await?,
             Writer::Postgres(writer) => writer.write().await?,
         };
-        Ok(Write { transaction: Box::new(transaction), key: self.key.clone() })
+        let (transaction, events) = (Box::new(transaction), Arc::clone(&self.events));
+        Ok(Write { transaction, key: self.key.clone(), events, by: None, tells: false })
+    }
+
+    /// Begins a write that somebody asked for: events of it say so.
+    pub async fn write_by(&self, account: AccountId) -> Result<Write, Error> {
+        Ok(Write { by: Some(account), ..self.write().await? })
+    }
+
+    /// Ends once a write of this process has something for webhooks, at once if one did since it last ended. For one
+    /// to wait at a time.
+    pub async fn has_events(&self) {
+        self.events.notified().await;
     }
 }
 
@@ -225,6 +253,10 @@ impl Write {
         crashpoints::reach(Point::StoreCommitting);
         self.transaction.commit().await?;
         crashpoints::reach(Point::StoreCommitted);
+        // Here and nowhere else, so that no place that writes can forget it.
+        if self.tells {
+            self.events.notify_one();
+        }
         Ok(())
     }
 }

@@ -1,14 +1,16 @@
 //! Releases: a slug and the config vars of a moment, numbered within the app.
 
+use serde::{Deserialize, Serialize};
 use vocabulary::{AccountId, AppId, ReleaseEvent, ReleaseId, ReleaseStatus, ReleaseVersion, SlugId, Timestamp};
 
 use crate::apps::ConfigVars;
+use crate::events::{self, Watched};
 use crate::row::{parsed, parsed_option, time};
 use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A release.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Release {
     /// Its id.
     pub id: ReleaseId,
@@ -88,21 +90,22 @@ pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Release, Error> 
     .bind(Timestamp::now().micros())
     .fetch_one(&mut *write.transaction)
     .await?;
+    events::created(write, new.app_id, Watched::Release(id)).await?;
     release(&row)
 }
 
 /// Ends a pending release. Answers false, changing nothing, if it has ended already.
 pub async fn end(write: &mut Write, id: ReleaseId, event: ReleaseEvent) -> Result<bool, Error> {
-    let row = sql::query("SELECT status FROM releases WHERE id = $1").bind(id.to_string());
-    let row = row.fetch_optional(&mut *write.transaction).await?;
-    let status: Option<ReleaseStatus> = row.as_ref().map(|row| parsed(row, "status")).transpose()?;
-    let Some(Ok(next)) = status.map(|status| status.after(event)) else { return Ok(false) };
+    let Some(release) = get_in(write, id).await? else { return Ok(false) };
+    let Ok(next) = release.status.after(event) else { return Ok(false) };
+    let before = events::look(write, release.app_id, Watched::Release(id)).await?;
     sql::query("UPDATE releases SET status = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(next.as_str())
         .bind(Timestamp::now().micros())
         .execute(&mut *write.transaction)
         .await?;
+    events::updated(write, Watched::Release(id), before).await?;
     Ok(true)
 }
 
@@ -230,4 +233,22 @@ pub async fn config_vars(store: &Store, id: ReleaseId) -> Result<ConfigVars, Err
         .fetch_optional(&store.readers)
         .await?;
     sealed.map_or(Ok(ConfigVars::new()), |sealed| store.key.open(&context(id), &sealed))
+}
+
+/// The release with this id, as the write under way sees it.
+pub(crate) async fn get_in(write: &mut Write, id: ReleaseId) -> Result<Option<Release>, Error> {
+    let row = sql::query("SELECT * FROM releases WHERE id = $1").bind(id.to_string());
+    row.fetch_optional(&mut *write.transaction).await?.as_ref().map(release).transpose()
+}
+
+/// The current release of an app, as the write under way sees it.
+pub(crate) async fn current_in(write: &mut Write, app: AppId) -> Result<Option<ReleaseId>, Error> {
+    let row =
+        sql::query("SELECT id FROM releases WHERE app_id = $1 AND status = 'succeeded' ORDER BY version DESC LIMIT 1");
+    row.bind(app.to_string())
+        .fetch_optional(&mut *write.transaction)
+        .await?
+        .as_ref()
+        .map(|row| parsed(row, "id"))
+        .transpose()
 }

@@ -111,3 +111,13 @@ pub async fn all_current_process_types(store: &Store) -> Result<Vec<(AppId, Proc
     let rows = rows.fetch_all(&store.readers).await?;
     rows.iter().map(|row| Ok((parsed(row, "app_id")?, json(row, "process_types")?))).collect()
 }
+
+/// What an app's current release has for commands, as the write under way sees it.
+pub(crate) async fn current_process_types_in(write: &mut Write, app: AppId) -> Result<ProcessTypes, Error> {
+    let row = sql::query(
+        "SELECT slugs.process_types FROM releases JOIN slugs ON slugs.id = releases.slug_id \
+         WHERE releases.app_id = $1 AND status = 'succeeded' ORDER BY version DESC LIMIT 1",
+    );
+    let row = row.bind(app.to_string()).fetch_optional(&mut *write.transaction).await?;
+    Ok(row.as_ref().map(|row| json(row, "process_types")).transpose()?.unwrap_or_default())
+}

@@ -4,7 +4,7 @@ use vocabulary::{AccountId, TeamId, TeamMemberId, TeamRole, Timestamp};
 
 use crate::row::{parsed, time};
 use crate::sql::{self, Row};
-use crate::{Error, Store, Write};
+use crate::{Error, Store, Write, collaborators};
 
 /// Somebody's place in a team.
 #[derive(Debug, Clone)]
@@ -62,13 +62,12 @@ pub async fn remove(write: &mut Write, team: TeamId, account: AccountId) -> Resu
     if is_last_admin(write, team, account).await? {
         return Ok(false);
     }
-    for statement in [
-        "DELETE FROM team_members WHERE team_id = $1 AND account_id = $2",
-        "DELETE FROM collaborators WHERE account_id = $2 AND app_id IN (SELECT id FROM apps WHERE team_id = $1)",
-    ] {
-        let statement = sql::query(statement).bind(team.to_string()).bind(account.to_string());
-        statement.execute(&mut *write.transaction).await?;
-    }
+    // First, so that those who are told learn what they were in the team.
+    collaborators::remove_everywhere(write, account, Some(team)).await?;
+    let statement = sql::query("DELETE FROM team_members WHERE team_id = $1 AND account_id = $2")
+        .bind(team.to_string())
+        .bind(account.to_string());
+    statement.execute(&mut *write.transaction).await?;
     Ok(true)
 }
 
@@ -96,4 +95,13 @@ pub async fn list(store: &Store, team: TeamId) -> Result<Vec<Member>, Error> {
 pub async fn of_account(store: &Store, account: AccountId) -> Result<Vec<Member>, Error> {
     let rows = sql::query("SELECT * FROM team_members WHERE account_id = $1 ORDER BY id").bind(account.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(member).collect()
+}
+
+/// What somebody is in a team, as the write under way sees it.
+pub(crate) async fn role_in(write: &mut Write, team: TeamId, account: AccountId) -> Result<Option<TeamRole>, Error> {
+    let row = sql::query("SELECT role FROM team_members WHERE team_id = $1 AND account_id = $2")
+        .bind(team.to_string())
+        .bind(account.to_string());
+    let row = row.fetch_optional(&mut *write.transaction).await?;
+    row.as_ref().map(|row| parsed(row, "role")).transpose()
 }

@@ -83,3 +83,9 @@ pub async fn delete(write: &mut Write, id: TeamId) -> Result<bool, Error> {
     sql::query("DELETE FROM teams WHERE id = $1").bind(id.to_string()).execute(&mut *write.transaction).await?;
     Ok(true)
 }
+
+/// The team with this id, as the write under way sees it.
+pub(crate) async fn get_in(write: &mut Write, id: TeamId) -> Result<Option<Team>, Error> {
+    let row = sql::query("SELECT * FROM teams WHERE id = $1").bind(id.to_string());
+    row.fetch_optional(&mut *write.transaction).await?.as_ref().map(team).transpose()
+}

@@ -47,6 +47,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 words! {
     /// What somebody may do with an app (Heroku Dev Center, "App Permissions"). Each is given on its own.
     Permission, UnknownPermission, "permissions are view, deploy, operate and manage", {
@@ -92,7 +94,8 @@ words! {
 }
 
 /// A set of permissions, in the order of [`Permission::ALL`].
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Permissions(u8);
 
 impl Permissions {
@@ -144,6 +147,20 @@ impl fmt::Display for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<_> = self.iter().map(Permission::as_str).collect();
         f.write_str(&words.join(","))
+    }
+}
+
+impl From<Permissions> for String {
+    fn from(permissions: Permissions) -> Self {
+        permissions.to_string()
+    }
+}
+
+impl TryFrom<String> for Permissions {
+    type Error = UnknownPermission;
+
+    fn try_from(text: String) -> Result<Self, UnknownPermission> {
+        text.parse()
     }
 }
 

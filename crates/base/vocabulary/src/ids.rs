@@ -104,6 +104,14 @@ ids! {
     TeamInvitationId,
     /// An access or refresh token.
     TokenId,
+    /// One try at a delivery.
+    WebhookAttemptId,
+    /// What an event is told to a webhook with.
+    WebhookDeliveryId,
+    /// Something that happened to an app.
+    WebhookEventId,
+    /// A subscription to events of an app.
+    WebhookId,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod app_feature;
 mod basic;
 mod digest;
 mod dyno_size;
+mod egress;
 mod hostname;
 mod ids;
 mod names;
@@ -17,17 +18,19 @@ mod secret;
 mod stack;
 mod states;
 mod timestamp;
+mod webhook;
 
 pub use access::{Permission, Permissions, Scope, TeamRole, UnknownPermission, UnknownScope, UnknownTeamRole};
 pub use app_feature::{AppFeature, UnknownAppFeature};
 pub use basic::basic_credentials;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
+pub use egress::{EgressAllow, InvalidEgressAllow, first_address};
 pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
     AccountId, AppId, AppTransferId, AuthorizationId, BuildId, BuildpackInstallationId, CollaboratorId, DomainId,
     DynoId, FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId,
-    TeamInvitationId, TeamMemberId, TokenId,
+    TeamInvitationId, TeamMemberId, TokenId, WebhookAttemptId, WebhookDeliveryId, WebhookEventId, WebhookId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,
@@ -41,3 +44,7 @@ pub use states::{
     TransferStatus,
 };
 pub use timestamp::Timestamp;
+pub use webhook::{
+    DeliveryEvent, DeliveryStatus, EventAction, UnknownEventAction, UnknownWebhookInclude, UnknownWebhookLevel,
+    WebhookInclude, WebhookLevel,
+};

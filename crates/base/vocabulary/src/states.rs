@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {thing} that is {from} cannot {event}")]
 pub struct IllegalMove {
-    thing: &'static str,
-    from: &'static str,
-    event: &'static str,
+    pub(crate) thing: &'static str,
+    pub(crate) from: &'static str,
+    pub(crate) event: &'static str,
 }
 
 macro_rules! states {
@@ -44,6 +44,8 @@ macro_rules! states {
         }
     };
 }
+
+pub(crate) use states;
 
 states! {
     /// A build: `pending → succeeded | failed`. Owner: `rooms/builds`.

@@ -17,6 +17,7 @@ mod streams;
 mod unbuilt;
 pub mod users;
 
-pub use platform::{Hosts, Platform, Repositories};
+pub use platform::{Platform, Repositories};
 pub use router::{Access, Endpoint, endpoints, router};
 pub use setup::{SetupError, create_administrator};
+pub use shapes::Hosts;

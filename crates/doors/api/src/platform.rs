@@ -9,8 +9,9 @@ use builds::Builds;
 use dynos::Dynos;
 use logs::Logs;
 use releases::Releases;
+use shapes::Hosts;
 use store::Store;
-use vocabulary::{AppId, AppName};
+use vocabulary::AppId;
 use work::Wakers;
 
 /// The parts of the platform the API speaks for; clones share them.
@@ -36,37 +37,8 @@ pub struct Platform {
     pub repositories: Repositories,
     /// Under which names apps and git are reached.
     pub hosts: Hosts,
-}
-
-/// Under which names apps and git are reached from outside.
-#[derive(Debug, Clone)]
-pub struct Hosts {
-    /// `http` or `https`: how apps are reached.
-    pub app_scheme: &'static str,
-    /// Apps are `NAME.DOMAIN`.
-    pub domain: String,
-    /// The port of apps, where it is not the scheme's own.
-    pub app_port: Option<u16>,
-    /// Host and port of git over HTTPS; where it is not set, git is where the API is.
-    pub git: Option<String>,
-}
-
-impl Hosts {
-    /// The host name of an app, without a port.
-    pub(crate) fn app(&self, name: &AppName) -> String {
-        format!("{name}.{}", self.domain)
-    }
-
-    /// `http://sushi.localhost:5080/`.
-    pub(crate) fn web_url(&self, name: &AppName) -> String {
-        let port = self.app_port.map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{}{port}/", self.app_scheme, self.app(name))
-    }
-
-    /// `https://git.example/sushi.git`; git addresses are always `https` (the CLI makes them so).
-    pub(crate) fn git_url(&self, name: &AppName, api_host: &str) -> String {
-        format!("https://{}/{name}.git", self.git.as_deref().unwrap_or(api_host))
-    }
+    /// Which addresses the platform may send to for an app.
+    pub outbound: outbound::Rules,
 }
 
 type Done = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;

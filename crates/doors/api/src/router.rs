@@ -15,7 +15,7 @@ use crate::resources::{
     account, app_transfers, apps, authorizations, billing, buildpack_registry, buildpacks, builds, collaborators,
     config_vars, domains, dyno_sizes, dynos, favorites, features, filter_apps, formation, generations, keys,
     log_sessions, missing, none, oauth_clients, oauth_tokens, regions, releases, sessions, slugs, sources, stacks,
-    status, team_apps, team_invitations, team_members, team_permissions, teams, user_preferences,
+    status, team_apps, team_invitations, team_members, team_permissions, teams, user_preferences, webhooks,
 };
 use crate::served;
 use crate::signin;
@@ -215,7 +215,15 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/apps/{app}/addon-attachments", none::of_app)
         .token(Method::GET, "/apps/{app}/log-drains", none::of_app)
         .token(Method::GET, "/apps/{app}/sni-endpoints", none::of_app)
-        .token(Method::GET, "/apps/{app}/webhooks", none::of_app)
+        .token(Method::GET, "/apps/{app}/webhooks", webhooks::list)
+        .token(Method::POST, "/apps/{app}/webhooks", webhooks::create)
+        .token(Method::GET, "/apps/{app}/webhooks/{webhook}", webhooks::info)
+        .token(Method::PATCH, "/apps/{app}/webhooks/{webhook}", webhooks::update)
+        .token(Method::DELETE, "/apps/{app}/webhooks/{webhook}", webhooks::delete)
+        .token(Method::GET, "/apps/{app}/webhook-deliveries", webhooks::deliveries)
+        .token(Method::GET, "/apps/{app}/webhook-deliveries/{delivery}", webhooks::delivery_info)
+        .token(Method::GET, "/apps/{app}/webhook-events", webhooks::events)
+        .token(Method::GET, "/apps/{app}/webhook-events/{event}", webhooks::event_info)
         .token(Method::GET, "/apps/{app}/pipeline-couplings", missing::coupling)
         .token(Method::GET, "/apps/{app}/review-app", missing::review_app)
 }

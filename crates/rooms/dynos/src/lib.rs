@@ -103,6 +103,14 @@ impl Dynos {
         Self { store, wakers, logs, engine, departures, launcher, meetings, config: Arc::new(config) }
     }
 
+    /// A write that the user with this email asked for.
+    async fn write_by(&self, email: &str) -> Result<store::Write, store::Error> {
+        match store::accounts::by_email(&self.store, email).await? {
+            Some(account) => self.store.write_by(account.id).await,
+            None => self.store.write().await,
+        }
+    }
+
     /// A platform's line about a dyno.
     fn say(&self, dyno: &Dyno, text: impl Into<String>) {
         self.logs.send(LogLine::now(dyno.app_id, Source::Heroku, dyno.name.to_string(), text));

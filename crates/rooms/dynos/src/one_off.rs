@@ -58,7 +58,7 @@ impl Dynos {
             time_to_live: time_to_live(wish.time_to_live)?,
         };
         let (id, now) = (DynoId::new(), Timestamp::now());
-        let mut write = self.store.write().await?;
+        let mut write = self.write_by(email).await?;
         let others = store::dynos::list_in(&mut write, app.id).await?;
         let dyno = Dyno {
             id,

@@ -36,7 +36,7 @@ impl Dynos {
     /// Writes `app[api]: Scaled to web@1:Standard-1X worker@0:… by user EMAIL`.
     pub async fn scale(&self, app: &App, updates: &[Scale], email: &str) -> Result<Vec<Formation>, Error> {
         let types = self.process_types(app).await?;
-        let mut write = self.store.write().await?;
+        let mut write = self.write_by(email).await?;
         let mut before: BTreeMap<ProcessType, (u32, DynoSize)> = BTreeMap::new();
         for row in store::formation::list_in(&mut write, app.id).await? {
             before.insert(row.process_type, (row.quantity, row.size));

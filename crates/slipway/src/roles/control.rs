@@ -13,6 +13,7 @@ use dynos::Dynos;
 use engine::Engine;
 use loglines::LogSink;
 use logs::Logs;
+use outbound::{Outbound, Rules};
 use releases::Releases;
 use retention::Retention;
 use routes::{Routes, Signer};
@@ -22,7 +23,8 @@ use store::{Database, Store};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
-use vocabulary::{Secret, Timestamp};
+use vocabulary::{EgressAllow, Secret, Timestamp};
+use webhooks::Webhooks;
 use work::{Jobs, Wakers};
 
 use super::{Error, Inheritance, doing};
@@ -84,6 +86,7 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     keep("routes", routes.run(routes_socket));
     keep("dynos", parts.dynos.clone().run());
     keep("retention", make_retention(&parts, settings).run());
+    keep("webhooks", make_webhooks(&parts, settings)?.run());
     tokio::spawn(meet(rendezvous_socket, parts.dynos.clone(), router_uid()?));
     tokio::spawn(async move {
         if let Err(error) = jobs.run().await {
@@ -178,6 +181,27 @@ fn make_retention(parts: &Parts, settings: &Settings) -> Retention {
     Retention::new(parts.store.clone(), parts.wakers.retention.clone(), blobs, outputs, parts.engine.clone(), config)
 }
 
+fn make_webhooks(parts: &Parts, settings: &Settings) -> Result<Webhooks, Error> {
+    let bundle = Some(settings.ca_bundle.as_path()).filter(|path| path.exists());
+    let outbound = Outbound::new(outbound_rules(settings), bundle).map_err(doing("read the CA bundle"))?;
+    Ok(Webhooks::new(parts.store.clone(), outbound, hosts(settings), webhooks::Config::default()))
+}
+
+/// What apps may have the platform send to: what their dynos may reach.
+fn outbound_rules(settings: &Settings) -> Rules {
+    let ranges = settings.egress_allow.iter().filter_map(|range| range.parse::<EgressAllow>().ok());
+    Rules::new(ranges.collect())
+}
+
+fn hosts(settings: &Settings) -> api::Hosts {
+    api::Hosts {
+        app_scheme: "http",
+        domain: settings.domain.clone(),
+        app_port: settings.listen.first().map(std::net::SocketAddr::port).filter(|port| *port != 80),
+        git: None,
+    }
+}
+
 fn make_routes(
     parts: &Parts,
     sink: LogSink,
@@ -260,12 +284,8 @@ fn doors(parts: &Parts, settings: &Settings, layout: &Layout) -> Result<Router, 
         outputs: parts.outputs.clone(),
         blobs: parts.blobs.clone(),
         repositories,
-        hosts: api::Hosts {
-            app_scheme: "http",
-            domain: settings.domain.clone(),
-            app_port: settings.listen.first().map(std::net::SocketAddr::port).filter(|port| *port != 80),
-            git: None,
-        },
+        hosts: hosts(settings),
+        outbound: outbound_rules(settings),
     });
     let git = git::Git::new(
         parts.store.clone(),

@@ -94,7 +94,7 @@ pub(crate) async fn update(
         "declined" => TransferEvent::Decline,
         _ => return Err(Error::invalid("A transfer is accepted or declined.")),
     };
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(caller.account.id).await?;
     if !store::app_transfers::answer(&mut write, transfer.id, event).await? {
         return Err(Error::invalid("This transfer was answered already."));
     }

@@ -10,8 +10,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use schema::User;
 use serde::Deserialize;
+use shapes::AppOwner;
 use store::accounts::Emails;
 use store::apps::App;
 use store::teams::Team;
@@ -122,7 +122,7 @@ pub(crate) async fn update(
 ) -> Result<Json<schema::App>> {
     let name = body.name.as_deref().map(parsed).transpose()?;
     let build_stack = body.build_stack.as_ref().map(stack).transpose()?;
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     if let Some(name) = name.filter(|name| *name != own.app.name) {
         let own = own.also::<RenameApp>()?;
         store::apps::rename(&mut write, own.app.id, &name).await.map_err(|error| taken(error, &name))?;
@@ -150,7 +150,7 @@ pub(crate) async fn delete(
 ) -> Result<Json<schema::App>> {
     let app = &own.app;
     let view = View::of(&state, &base, slice::from_ref(app)).await?;
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     store::apps::delete(&mut write, app.id).await?;
     write.commit().await?;
     state.wakers.dynos.wake();
@@ -200,7 +200,7 @@ struct New {
 
 /// Whoever makes an app of a team may do everything with it (Heroku Dev Center, "Managing Enterprise Team Users").
 async fn record(state: &ApiState, name: &AppName, new: &New) -> Result<App> {
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(new.owner).await?;
     let mut app = store::apps::create(&mut write, name, new.owner, new.stack).await.map_err(|e| taken(e, name))?;
     if new.team.is_some() {
         store::apps::give(&mut write, app.id, (new.owner, None), new.owner, new.team).await?;
@@ -268,11 +268,9 @@ impl<'a> View<'a> {
     }
 
     /// Who has an app.
-    pub(crate) fn owner(&self, app: &App) -> User {
-        match self.team(app) {
-            Some(team) => team_owner(team),
-            None => account::user_of(&self.emails, app.owner_id),
-        }
+    pub(crate) fn owner(&self, app: &App) -> AppOwner {
+        let account = account::user_of(&self.emails, app.owner_id);
+        AppOwner::new(account, self.team(app).map(|team| (team.id, &team.name)))
     }
 
     pub(crate) fn shape(&self, app: &App) -> schema::App {
@@ -281,49 +279,12 @@ impl<'a> View<'a> {
 
     /// An app, its generation shown like this.
     pub(crate) fn with<G>(&self, app: &App, generation: G) -> schema::App<G> {
-        let team = self.team(app).map(|team| schema::Named { id: team.id.uuid(), name: team.name.to_string() });
-        schema::App {
-            id: app.id.uuid(),
-            name: app.name.to_string(),
-            acm: false,
-            archived_at: None,
-            base_image_name: None,
-            build_stack: catalogue::stack(app.build_stack),
-            stack: catalogue::stack(app.stack),
-            buildpack_provided_description: app.buildpack_provided_description.clone(),
-            buildpacks: None,
-            current_build_architecture: vec![],
-            generation,
-            git_url: self.state.hosts.git_url(&app.name, &self.base.host),
-            web_url: Some(self.state.hosts.web_url(&app.name)),
-            internal_routing: None,
-            maintenance: app.maintenance,
-            organization: team.clone(),
-            team,
-            space: None,
-            owner: self.owner(app),
-            region: regions::reference(),
-            repo_size: None,
-            slug_size: app.slug_size,
-            released_at: app.released_at.map(Into::into),
-            created_at: app.created_at.into(),
-            updated_at: app.updated_at.into(),
-        }
+        shapes::app(app, self.owner(app), &self.state.hosts, &self.base.host, generation)
     }
-}
-
-/// A team as the owner of an app, under the address by which the official command knows one.
-pub(crate) fn team_owner(team: &Team) -> User {
-    User { id: team.id.uuid(), email: format!("{}@herokumanager.com", team.name) }
 }
 
 /// A list of apps as an answer.
 pub(crate) async fn answer(state: &ApiState, base: &Base, range: &Range, apps: Vec<App>) -> Result {
     let view = View::of(state, base, &apps).await?;
     list::answer(range, apps, SORTS, |app| view.shape(app))
-}
-
-/// How others show an app.
-pub(crate) fn reference(app: &App) -> schema::Named {
-    schema::Named { id: app.id.uuid(), name: app.name.to_string() }
 }

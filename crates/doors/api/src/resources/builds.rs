@@ -9,9 +9,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use blobs::Pin;
 use http::StatusCode;
-use schema::{BuildBuildpack, Id, SourceBlob};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use store::accounts::Emails;
 use store::apps::App;
 use store::builds::Build;
@@ -165,32 +164,12 @@ impl<'a> View<'a> {
     }
 
     fn shape(&self, build: &Build) -> Result<schema::Build> {
-        let buildpack = |given: &String| BuildBuildpack { url: given.clone(), name: given.clone() };
         let url = if self.shows_source {
             sources::blob_url(self.state, self.base, &build.source)?
         } else {
             sources::no_url(self.base)
         };
-        Ok(schema::Build {
-            id: build.id.uuid(),
-            app: Id { id: build.app_id.uuid() },
-            buildpacks: Some(build.buildpacks.iter().map(buildpack).collect()),
-            generation: "cedar",
-            labs: Map::new(),
-            output_stream_url: output::build_url(self.state, self.base, self.own, build.id),
-            release: build.release_id.map(|id| Id { id: id.uuid() }),
-            slug: build.slug_id.map(|id| Id { id: id.uuid() }),
-            source_blob: SourceBlob {
-                checksum: Some(format!("SHA256:{}", build.source)),
-                url,
-                version: build.source_version.clone(),
-                version_description: build.source_version_description.clone(),
-            },
-            stack: build.stack.to_string(),
-            status: build.status.as_str(),
-            user: account::user_of(&self.emails, build.account_id),
-            created_at: build.created_at.into(),
-            updated_at: build.updated_at.into(),
-        })
+        let output = output::build_url(self.state, self.base, self.own, build.id);
+        Ok(shapes::build(build, account::user_of(&self.emails, build.account_id), output, url))
     }
 }

@@ -1,15 +1,13 @@
 //! `/apps/{app}/collaborators` and `/teams/apps/{app}/collaborators`: who works on an app, and how far.
 
+use access::OnApp;
 use access::action::{JoinApp, LeaveApp, ManageAccess, ViewApp};
-use access::{AppStanding, OnApp};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use schema::{Permission, User};
 use serde::Deserialize;
 use store::accounts::Account;
-use store::collaborators::Collaborator;
 use vocabulary::{Permissions, UnknownPermission};
 
 use crate::http::body::Body;
@@ -18,7 +16,7 @@ use crate::http::list::{self, Key, Sort};
 use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::{account, apps, catalogue};
+use crate::resources::{account, catalogue};
 
 const SORTS: &[Sort<schema::Collaborator>] =
     &[("id", |one| Key::text(&one.id)), ("email", |one| Key::text(&one.user.email))];
@@ -88,7 +86,7 @@ pub(crate) async fn update(
 ) -> Result<Json<schema::Collaborator>> {
     let given = permissions(&own, Some(&body.permissions))?;
     let user = let_in(&state, &own, &identity).await?;
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     store::collaborators::set(&mut write, own.app.id, user.id, given).await?;
     write.commit().await?;
     Ok(Json(find(&state, &own, &user.email).await?))
@@ -106,7 +104,7 @@ pub(crate) async fn delete(
     }
     let user = let_in(&state, &own, &identity).await?;
     let gone = find(&state, &own, &user.email).await?;
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     store::collaborators::remove(&mut write, own.app.id, user.id).await?;
     write.commit().await?;
     Ok(Json(gone))
@@ -163,7 +161,7 @@ async fn added(
     if own.team.is_none() && user.id == own.app.owner_id {
         return Err(already());
     }
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     let made = store::collaborators::create(&mut write, own.app.id, user.id, given).await;
     made.map_err(|error| if matches!(error, store::Error::Taken(_)) { already() } else { error.into() })?;
     write.commit().await?;
@@ -190,26 +188,9 @@ async fn all(state: &ApiState, own: &OnApp) -> Result<Vec<schema::Collaborator>>
             Some(team) => store::team_members::get(&state.store, team, one.account_id).await?.map(|member| member.role),
             None => None,
         };
-        let standing = match own.app.team_id {
-            Some(_) => AppStanding::Team { role, given: one.permissions, locked: own.app.locked },
-            None => AppStanding::Collaborator,
-        };
-        let role = role.map_or("collaborator", vocabulary::TeamRole::as_str);
-        all.push(shape(own, &one, account::user_of(&emails, one.account_id), role, standing.permissions()));
+        all.push(shapes::collaborator(&one, &own.app, account::user_of(&emails, one.account_id), role));
     }
     Ok(all)
-}
-
-fn shape(own: &OnApp, one: &Collaborator, user: User, role: &'static str, may: Permissions) -> schema::Collaborator {
-    schema::Collaborator {
-        id: one.id.uuid(),
-        app: apps::reference(&own.app),
-        permissions: shown(may),
-        role: Some(role),
-        user,
-        created_at: one.created_at.into(),
-        updated_at: one.updated_at.into(),
-    }
 }
 
 /// The owner, who was not let in by anyone.
@@ -217,31 +198,16 @@ async fn owner(state: &ApiState, own: &OnApp) -> Result<schema::Collaborator> {
     let app = &own.app;
     let emails = store::accounts::emails(&state.store, vec![app.owner_id]).await?;
     let user = match &own.team {
-        Some(team) => apps::team_owner(team),
+        Some(team) => shapes::team_owner(team.id, &team.name),
         None => account::user_of(&emails, app.owner_id),
     };
     Ok(schema::Collaborator {
         id: catalogue::id("collaborator", &format!("{}/{}", app.id, user.id)),
-        app: apps::reference(app),
-        permissions: shown(Permissions::ALL),
+        app: shapes::app_reference(app),
+        permissions: shapes::meanings(Permissions::ALL),
         role: Some("owner"),
         user,
         created_at: app.created_at.into(),
         updated_at: app.created_at.into(),
     })
-}
-
-/// Permissions with what they mean.
-pub(crate) fn shown(permissions: Permissions) -> Vec<Permission> {
-    let each = permissions.iter().map(|one| Permission { name: one.as_str(), description: meaning(one) });
-    each.collect()
-}
-
-fn meaning(permission: vocabulary::Permission) -> &'static str {
-    match permission {
-        vocabulary::Permission::View => "Can see the app, its dynos and its releases",
-        vocabulary::Permission::Deploy => "Can read and deploy code, and set config vars",
-        vocabulary::Permission::Operate => "Can scale, restart, configure and read logs",
-        vocabulary::Permission::Manage => "Can rename, delete and transfer the app, and let others in",
-    }
 }

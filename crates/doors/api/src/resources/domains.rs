@@ -18,7 +18,7 @@ use crate::http::list::{self, Key, Sort};
 use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::{apps, catalogue};
+use crate::resources::catalogue;
 
 const SORTS: &[Sort<Domain>] =
     &[("id", |domain| Key::text(&domain.id)), ("hostname", |domain| Key::text(&domain.hostname))];
@@ -66,7 +66,7 @@ pub(crate) async fn create(
     if bare == ours || bare.strip_suffix(ours).is_some_and(|rest| rest.ends_with('.')) {
         return Err(Error::invalid(format!("{hostname}: names under {ours} belong to the platform.")));
     }
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     may_have(&mut write, &own.app, &hostname).await?;
     let target = target().ok_or_else(Error::broken)?;
     let row = store::domains::create(&mut write, own.app.id, &hostname, &target).await;
@@ -102,7 +102,7 @@ pub(crate) async fn delete(
     let Some(row) = rows.into_iter().find(|row| row.id.uuid() == domain.id) else {
         return Err(Error::invalid(format!("{} is the app's own domain and stays.", domain.hostname)));
     };
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     store::domains::delete(&mut write, row.id).await?;
     write.commit().await?;
     state.wakers.routes.wake();
@@ -148,7 +148,7 @@ async fn one(state: &ApiState, app: &App, identity: &str) -> Result<Domain> {
 fn default(state: &ApiState, app: &App) -> Domain {
     Domain {
         id: catalogue::id("domain", &app.id.to_string()),
-        app: apps::reference(app),
+        app: shapes::app_reference(app),
         hostname: state.hosts.app(&app.name),
         kind: "heroku",
         cname: None,
@@ -162,17 +162,5 @@ fn default(state: &ApiState, app: &App) -> Domain {
 }
 
 fn custom(state: &ApiState, app: &App, row: &Row) -> Domain {
-    Domain {
-        id: row.id.uuid(),
-        app: apps::reference(app),
-        hostname: row.hostname.to_string(),
-        kind: "custom",
-        cname: Some(format!("{}.{}", row.target, state.hosts.domain)),
-        acm_status: None,
-        acm_status_reason: None,
-        sni_endpoint: None,
-        status: "succeeded",
-        created_at: row.created_at.into(),
-        updated_at: row.updated_at.into(),
-    }
+    shapes::domain(row, app, &state.hosts)
 }

@@ -22,7 +22,7 @@ use crate::http::list::{self, Key, Sort};
 use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::apps::{self, Identity};
+use crate::resources::apps::Identity;
 use crate::resources::formation;
 
 const SORTS: &[Sort<Dyno>] = &[("id", |dyno| Key::text(&dyno.id)), ("name", |dyno| Key::text(&dyno.name))];
@@ -230,18 +230,5 @@ async fn versions(state: &ApiState, app: &App) -> Result<Versions> {
 }
 
 fn shape(dyno: &Dyno, app: &App, versions: &Versions) -> schema::Dyno {
-    let version = versions.get(&dyno.release_id).copied().unwrap_or_default();
-    schema::Dyno {
-        id: dyno.id.uuid(),
-        name: dyno.name.to_string(),
-        app: apps::reference(app),
-        attach_url: None,
-        command: dyno.command.clone(),
-        release: schema::Numbered { id: dyno.release_id.uuid(), version },
-        size: dyno.size.to_string(),
-        state: dyno.state.as_str(),
-        kind: dyno.name.process_type().to_string(),
-        created_at: dyno.created_at.into(),
-        updated_at: dyno.updated_at.into(),
-    }
+    shapes::dyno(dyno, app, versions.get(&dyno.release_id).copied().unwrap_or_default())
 }

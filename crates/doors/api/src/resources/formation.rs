@@ -16,7 +16,7 @@ use crate::http::list::{self, Key, Sort};
 use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::apps::{self, Identity};
+use crate::resources::apps::Identity;
 use crate::resources::catalogue;
 
 const SORTS: &[Sort<Formation>] =
@@ -149,15 +149,5 @@ async fn commands(state: &ApiState, app: &App) -> Result<ProcessTypes> {
 }
 
 fn shape(entry: &Formation, app: &App, commands: &ProcessTypes) -> schema::Formation {
-    schema::Formation {
-        id: entry.id.uuid(),
-        app: apps::reference(app),
-        kind: entry.process_type.to_string(),
-        command: commands.command(&entry.process_type).unwrap_or_default().to_owned(),
-        quantity: entry.quantity,
-        size: entry.size.to_string(),
-        dyno_size: catalogue::named("dyno-size", entry.size.name()),
-        created_at: entry.created_at.into(),
-        updated_at: entry.updated_at.into(),
-    }
+    shapes::formation(entry, app, commands.command(&entry.process_type).unwrap_or_default())
 }

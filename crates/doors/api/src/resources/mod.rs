@@ -9,7 +9,6 @@ pub(crate) mod billing;
 pub(crate) mod buildpack_registry;
 pub(crate) mod buildpacks;
 pub(crate) mod builds;
-pub(crate) mod catalogue;
 pub(crate) mod collaborators;
 pub(crate) mod config_vars;
 pub(crate) mod domains;
@@ -39,3 +38,6 @@ pub(crate) mod team_members;
 pub(crate) mod team_permissions;
 pub(crate) mod teams;
 pub(crate) mod user_preferences;
+pub(crate) mod webhooks;
+
+pub(crate) use shapes::catalogue;

@@ -3,14 +3,12 @@
 use access::action::Browse;
 use axum::Json;
 use axum::extract::Path;
-use schema::{Named, Provider, Region};
+use schema::{Provider, Region};
 
 use crate::http::error::{Error, Result};
 use crate::http::list;
 use crate::http::permitted::Permitted;
-use crate::resources::catalogue::{self, SINCE};
-
-const NAME: &str = "us";
+use crate::resources::catalogue::{self, REGION as NAME, SINCE};
 
 /// `GET /regions`
 pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<[Region; 1]> {
@@ -25,11 +23,6 @@ pub(crate) async fn info(_caller: Permitted<Browse>, Path(identity): Path<String
 /// `GET /regions/{region}/addon-region-capabilities`: there are no add-on services.
 pub(crate) async fn capabilities(_caller: Permitted<Browse>, Path(identity): Path<String>) -> Result {
     if catalogue::is(&identity, "region", NAME) { Ok(list::nothing()) } else { Err(Error::not_found("region")) }
-}
-
-/// How others show the region.
-pub(crate) fn reference() -> Named {
-    catalogue::named("region", NAME)
 }
 
 /// Refuses a region there is not.

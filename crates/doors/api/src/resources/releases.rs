@@ -8,13 +8,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use schema::Id;
 use serde::Deserialize;
-use serde_json::json;
 use store::accounts::Emails;
 use store::apps::App;
 use store::releases::Release;
-use vocabulary::{ReleaseId, ReleaseStatus, ReleaseVersion};
+use vocabulary::{ReleaseId, ReleaseVersion};
 
 use crate::http::base::Base;
 use crate::http::body::Body;
@@ -23,7 +21,7 @@ use crate::http::list::{self, Key, Sort};
 use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::{account, apps, slugs};
+use crate::resources::{account, slugs};
 use crate::streams::output;
 
 const SORTS: &[Sort<Release>] =
@@ -132,25 +130,8 @@ impl<'a> View<'a> {
     }
 
     fn shape(&self, release: &Release) -> schema::Release {
-        let slug = release.slug_id.map(|id| Id { id: id.uuid() });
-        schema::Release {
-            id: release.id.uuid(),
-            version: release.version.number(),
-            addon_plan_names: vec![],
-            app: apps::reference(&self.own.app),
-            artifacts: slug.iter().map(|slug| json!({"type": "slug", "id": slug.id})).collect(),
-            current: self.current == Some(release.id),
-            description: release.description.clone(),
-            eligible_for_rollback: release.status == ReleaseStatus::Succeeded && slug.is_some(),
-            oci_image: None,
-            output_stream_url: release
-                .has_output
-                .then(|| output::release_url(self.state, self.base, self.own, release.id)),
-            slug,
-            status: release.status.as_str(),
-            user: account::user_of(&self.emails, release.account_id),
-            created_at: release.created_at.into(),
-            updated_at: release.updated_at.into(),
-        }
+        let url = release.has_output.then(|| output::release_url(self.state, self.base, self.own, release.id));
+        let user = account::user_of(&self.emails, release.account_id);
+        shapes::release(release, &self.own.app, user, self.current == Some(release.id), url)
     }
 }

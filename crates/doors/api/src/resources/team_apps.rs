@@ -92,7 +92,7 @@ pub(crate) async fn update(
     base: Base,
     Body(body): Body<Update>,
 ) -> Result<Json<schema::TeamApp>> {
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     if let Some(locked) = body.locked {
         if own.team.is_none() {
             return Err(personal_and_locked());

@@ -85,7 +85,7 @@ pub(crate) async fn delete(
         own.also::<ManageMembers>()?;
     }
     let (member, account) = find(&state, &own, &identity).await?;
-    let mut write = state.store.write().await?;
+    let mut write = state.store.write_by(own.caller.account.id).await?;
     if !store::team_members::remove(&mut write, own.team.id, account.id).await? {
         return Err(last_admin());
     }

@@ -18,7 +18,6 @@ use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::Shared;
 use crate::resources::catalogue::{self, SINCE};
-use crate::resources::collaborators;
 
 const SORTS: &[Sort<(Team, TeamStanding)>] =
     &[("id", |(team, _)| Key::text(&team.id)), ("name", |(team, _)| Key::text(&team.name))];
@@ -95,7 +94,7 @@ pub(crate) async fn delete(own: Permitted<ManageTeam>, State(state): State<Share
 
 /// `GET /teams/permissions`: those there are.
 pub(crate) async fn permissions(_caller: Permitted<Browse>) -> Json<Vec<Permission>> {
-    Json(collaborators::shown(Permissions::ALL))
+    Json(shapes::meanings(Permissions::ALL))
 }
 
 /// `GET /teams/{team}/features`

@@ -120,7 +120,11 @@ async fn app_things(api: &Api) -> Vec<(&'static str, String)> {
     api.deploy("sushi", "web: node index.js\nworker: node worker.js\n").await;
     dyno(api).await;
     let (source, build) = source(api).await;
+    // From here on what happens to domains is two rows more, of the same write.
+    let wish = json!({"include": ["api:domain"], "level": "sync", "url": "https://example.com/hooks"});
+    let webhook = made(api, owner, "/apps/sushi/webhooks", wish).await;
     vec![
+        ("webhook", text(&webhook["id"])),
         ("transfer", text(&transfer["id"])),
         ("domain", "one.example.com".to_owned()),
         ("collaborator", "collaborator@example.com".to_owned()),

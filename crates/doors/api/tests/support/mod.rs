@@ -275,5 +275,6 @@ fn platform(store: &Store, folder: &Path, sink: LogSink, removed: Arc<Mutex<Vec<
         blobs,
         repositories: api::Repositories::new(|_| async { Ok(()) }, remove),
         hosts: api::Hosts { app_scheme: "http", domain: "apps.example".to_owned(), app_port: Some(5080), git: None },
+        outbound: outbound::Rules::default(),
     }
 }

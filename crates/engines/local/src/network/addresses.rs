@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::net::Ipv4Addr;
 
-use super::allow::first;
+use vocabulary::first_address;
 
 /// The addresses of one install.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Addresses {
     pub(super) fn new((address, prefix): (Ipv4Addr, u8), seed: u64) -> Option<Self> {
         let size = 1u32.checked_shl(32 - u32::from(prefix.min(32)))?.checked_sub(2).filter(|size| *size > 0)?;
         let begin = u32::try_from(seed % u64::from(size)).unwrap_or(0);
-        let base = first(address, prefix).to_bits();
+        let base = first_address(address, prefix).to_bits();
         Some(Self { base, size, fresh: size, begin, used: HashSet::new(), freed: VecDeque::new() })
     }
 

@@ -5,7 +5,6 @@
 //! dyno notices. It leaves `ip_forward` on when it ends.
 
 mod addresses;
-mod allow;
 mod forwarder;
 mod links;
 mod nft;
@@ -25,9 +24,9 @@ use addresses::Addresses;
 use links::Links;
 use rules::Rules;
 
-pub use allow::{EgressAllow, InvalidEgressAllow};
 pub use forwarder::forwarder_main;
 pub use rules::is_private;
+pub use vocabulary::{EgressAllow, InvalidEgressAllow};
 
 /// How often what should be is compared with what is (reliability R13: repaired within 5 s).
 const CHECK: Duration = Duration::from_secs(3);

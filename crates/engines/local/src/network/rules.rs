@@ -21,7 +21,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::allow::{EgressAllow, first};
+use vocabulary::{EgressAllow, first_address};
 
 /// Where a dyno never gets to unless `egress_allow` says so: RFC 6890 and the ranges other dynos live in.
 const PRIVATE: [(&str, u8); 14] = [
@@ -45,7 +45,7 @@ const PRIVATE: [(&str, u8); 14] = [
 #[must_use]
 pub fn is_private(address: Ipv4Addr) -> bool {
     let contains = |range: &str, prefix| {
-        range.parse().is_ok_and(|first_address| first(address, prefix) == first(first_address, prefix))
+        range.parse().is_ok_and(|start| first_address(address, prefix) == first_address(start, prefix))
     };
     PRIVATE.iter().any(|(range, prefix)| contains(range, *prefix))
 }

@@ -1,4 +1,4 @@
-//! What dynos may reach besides the public network, as an operator writes it: `10.1.0.0/16`, `10.1.2.3:5432`.
+//! What dynos, and the platform for their apps, may reach besides the public network, as an operator writes it: `10.1.0.0/16`, `10.1.2.3:5432`.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -32,7 +32,7 @@ impl EgressAllow {
     /// Whether it opens a port of an address.
     #[must_use]
     pub fn opens(&self, address: Ipv4Addr, port: u16) -> bool {
-        first(address, self.prefix) == self.address && self.port.is_none_or(|open| open == port)
+        first_address(address, self.prefix) == self.address && self.port.is_none_or(|open| open == port)
     }
 }
 
@@ -45,12 +45,13 @@ fn parse(text: &str) -> Option<EgressAllow> {
         Some((address, prefix)) => (address, prefix.parse().ok().filter(|prefix| *prefix <= 32)?),
         None => (range, 32),
     };
-    let address = first(address.parse().ok()?, prefix);
+    let address = first_address(address.parse().ok()?, prefix);
     Some(EgressAllow { address, prefix, port })
 }
 
 /// The first address of the range that `address` is in.
-pub(super) fn first(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
+#[must_use]
+pub fn first_address(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
     let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
     Ipv4Addr::from_bits(address.to_bits() & mask)
 }

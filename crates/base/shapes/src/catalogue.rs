@@ -6,10 +6,14 @@ use uuid::Uuid;
 use vocabulary::{Stack, Timestamp};
 
 /// When they were "made": the day of the first release of this program, 2026-11-23.
-pub(crate) const SINCE: Timestamp = Timestamp::from_micros(1_795_392_000_000_000);
+pub const SINCE: Timestamp = Timestamp::from_micros(1_795_392_000_000_000);
+
+/// The one region, under the name clients ask for when they ask for none.
+pub const REGION: &str = "us";
 
 /// The id of the thing `name` of a `kind`: the same on every install, at every start (UUID version 8 of a SHA-256).
-pub(crate) fn id(kind: &str, name: &str) -> Uuid {
+#[must_use]
+pub fn id(kind: &str, name: &str) -> Uuid {
     let digest: [u8; 32] = Sha256::digest(format!("slipway/{kind}/{name}")).into();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
@@ -17,24 +21,28 @@ pub(crate) fn id(kind: &str, name: &str) -> Uuid {
 }
 
 /// The reference to a thing of the catalogue.
-pub(crate) fn named(kind: &str, name: &str) -> Named {
+#[must_use]
+pub fn named(kind: &str, name: &str) -> Named {
     Named { id: id(kind, name), name: name.to_owned() }
 }
 
 /// The reference to a stack.
-pub(crate) fn stack(stack: Stack) -> Named {
+#[must_use]
+pub fn stack(stack: Stack) -> Named {
     named("stack", stack.name())
 }
 
 /// The generation of everything here: Heroku's word for dynos from slugs.
-pub(crate) const GENERATION: &str = "cedar";
+pub const GENERATION: &str = "cedar";
 
 /// The reference to it.
-pub(crate) fn generation() -> Named {
+#[must_use]
+pub fn generation() -> Named {
     named("generation", GENERATION)
 }
 
 /// Whether `identity`, an id or a name, is this thing.
-pub(crate) fn is(identity: &str, kind: &str, name: &str) -> bool {
+#[must_use]
+pub fn is(identity: &str, kind: &str, name: &str) -> bool {
     identity == name || identity == id(kind, name).to_string()
 }
