@@ -14,6 +14,7 @@ mod job;
 mod layers;
 mod pipes;
 mod runtimes;
+mod stack_python;
 mod text;
 mod verify;
 
