@@ -7,13 +7,14 @@ mod product {
     pub mod deploys;
     pub mod everyday;
     pub mod isolation;
+    pub mod python;
     pub mod retention;
     pub mod run;
     pub mod sharing;
     pub mod traffic;
 }
 
-use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, run, sharing, traffic};
+use product::{accounts, bad_input, commands, deploys, everyday, isolation, python, retention, run, sharing, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -45,6 +46,9 @@ fn main() -> std::process::ExitCode {
         commands::maintenance_goes_on_and_off,
         deploys::a_node_app_with_dependencies_and_a_worker,
         deploys::a_static_site,
+        python::an_app_installed_by_pip,
+        python::a_django_app_with_its_static_files,
+        python::a_uv_workspace,
         deploys::two_custom_buildpacks,
         deploys::a_release_phase_passes_and_fails,
         deploys::a_failed_build_leaves_the_old_release,
