@@ -14,6 +14,7 @@ down:                   ## stop the platform and its apps
 
 test: check build       ## everything CI runs; needs root
 	cargo test --release --workspace --exclude e2e
+	cargo xtask on-postgres --release
 	cargo test --release --package e2e
 	xtask/first-steps
 

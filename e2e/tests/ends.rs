@@ -1,5 +1,9 @@
 //! The ends of a platform: `slipway down` that is cut off, or that finds its data folder gone. Whatever happened before,
-//! one more `slipway down` leaves nothing of the install on the machine.
+//! one more `slipway down` leaves nothing of the install on the machine. And the ends of a database under it.
+
+mod ends {
+    pub mod record;
+}
 
 use std::fs;
 use std::process::{ExitCode, Stdio};
@@ -7,14 +11,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::{Client, Failure, Platform, ensure};
+use ends::record;
 
 type Act = fn() -> Result<(), Failure>;
 
 fn main() -> ExitCode {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let all: [(&str, Act); 2] = [
+    let all: [(&str, Act); 3] = [
         ("ends::a_down_that_is_cut_off_is_finished_by_the_next", a_down_that_is_cut_off_is_finished_by_the_next),
         ("ends::an_install_whose_data_folder_is_gone_ends", an_install_whose_data_folder_is_gone_ends),
+        (
+            "record::a_platform_lives_on_postgres_and_moves_to_a_file",
+            record::a_platform_lives_on_postgres_and_moves_to_a_file,
+        ),
     ];
     let (mut passed, mut failed) = (0, 0);
     for (name, act) in all.into_iter().filter(|(name, _)| name.contains(&filter)) {

@@ -1,7 +1,9 @@
 //! Tasks of the house: `cargo xtask arrows` holds the manifests to the table in ARCHITECTURE.md, `cargo xtask up` is
-//! what `make up` does once everything is built.
+//! what `make up` does once everything is built, `cargo xtask on-postgres` runs the tests of the crates above the store
+//! with every scratch store on a real PostgreSQL.
 
 mod arrows;
+mod on_postgres;
 mod up;
 
 use std::process::ExitCode;
@@ -11,7 +13,8 @@ fn main() -> ExitCode {
     let result = match task.as_deref() {
         Some("arrows") => arrows::check(),
         Some("up") => up::up(),
-        _ => Err(vec!["usage: cargo xtask arrows | up".to_owned()]),
+        Some("on-postgres") => on_postgres::run(),
+        _ => Err(vec!["usage: cargo xtask arrows | up | on-postgres [ARGUMENTS OF CARGO TEST]".to_owned()]),
     };
     match result {
         Ok(told) => {

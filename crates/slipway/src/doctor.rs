@@ -7,9 +7,13 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use local::network::{EgressAllow, is_private};
+use store::{About, Database};
 
+use crate::layout::Layout;
 use crate::printer;
 use crate::settings::Settings;
+use crate::supervisor::of_install;
+use crate::users::Users;
 
 /// The oldest kernel with idmapped squashfs layers.
 const KERNEL: (u32, u32) = (6, 2);
@@ -60,6 +64,8 @@ pub(crate) fn examine(settings: &Settings) -> Vec<Finding> {
     findings.extend(PROGRAMS.iter().map(|(program, package)| self::program(program, package)));
     findings.extend([loop_devices(), forwarding(), disk(&settings.data)]);
     findings.extend(usage(&settings.data));
+    findings.push(record(settings));
+    findings.extend(authority(&settings.data));
     findings.extend(settings.sources.iter().map(|(name, url)| package_source(name, url, &settings.egress_allow)));
     findings
 }
@@ -217,6 +223,57 @@ fn usage(data: &Path) -> Option<Finding> {
     let all: u64 = folders.iter().map(|(_, bytes)| bytes).sum();
     let told: Vec<String> = folders.iter().map(|(name, bytes)| format!("{name} {}", mebibytes(*bytes))).collect();
     data.exists().then(|| Finding::Good(format!("{} holds {}: {}", data.display(), mebibytes(all), told.join(", "))))
+}
+
+/// The database that holds the record.
+fn record(settings: &Settings) -> Finding {
+    let named = settings.database_url.as_ref().and_then(|url| url.reveal().parse().ok());
+    let database = match Layout::open(&settings.data) {
+        Ok(Some(layout)) => of_install(named, &layout),
+        _ => Ok(named.unwrap_or_else(|| settings.data.join("store/slipway.db").as_path().into())),
+    };
+    let database = match database {
+        Ok(database) => database,
+        Err(error) => return Finding::Bad(format!("the record cannot be found: {error}")),
+    };
+    match as_the_owner(&database) {
+        Err(error) => Finding::Bad(format!("the record cannot be used ({database}): {}", chain(&error))),
+        Ok(about) if about.is_current == Some(false) => Finding::Warning(format!(
+            "the record's schema is another version's ({}; {database}): `slipway up` or `slipway db migrate` brings an \
+             older one up to date",
+            about.version
+        )),
+        Ok(about) if !about.is_private => Finding::Warning(format!(
+            "the record travels unencrypted ({}; {database}): add sslmode=verify-full to its URL",
+            about.version
+        )),
+        Ok(about) => Finding::Good(format!("the record is in {}: {database}", about.version)),
+    }
+}
+
+/// Looks as the user that owns the record, once there is one: a server may know users by who they are here.
+fn as_the_owner(database: &Database) -> Result<About, store::Error> {
+    let look = || {
+        if let Ok(owner) = Users::find_control() {
+            // Only this thread, which ends with the look; without being root, one looks as who one is.
+            owner.become_it().unwrap_or_default();
+        }
+        crate::block_on(store::about(database))
+    };
+    let broke = || store::Error::Unfit("looking at it broke");
+    std::thread::scope(|scope| scope.spawn(look).join().unwrap_or_else(|_| Err(broke())))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What people elsewhere know this platform by; nothing before its first start.
+fn authority(data: &Path) -> Option<Finding> {
+    let layout = crate::layout::Layout::open(data).ok()??;
+    let fingerprint = crate::ca::fingerprint(&layout).ok()?;
+    Some(Finding::Good(format!("authority with the fingerprint {fingerprint} (for `slipway connect` elsewhere)")))
 }
 
 /// The bytes a folder takes on the disk; holes of sparse files do not count. What cannot be read counts as nothing.

@@ -22,8 +22,8 @@ impl Patience {
         self.first.saturating_mul(2_u32.saturating_pow(attempt.min(31))).min(self.most)
     }
 
-    /// Carries out a step of the store until it succeeds or the limit is reached. A full disk is waited for without
-    /// a limit: it is the operator who ends it, and nothing would be won by ending for it.
+    /// Carries out a step of the store until it succeeds or the limit is reached. A full disk and a server that is away
+    /// are waited for without a limit: it is the operator who ends it, and nothing would be won by ending for it.
     pub async fn keep<T, R>(&self, doing: &str, step: impl Fn() -> R) -> Result<T, store::Error>
     where
         R: Future<Output = Result<T, store::Error>>,
@@ -33,7 +33,9 @@ impl Patience {
         loop {
             let error = match step().await {
                 Ok(done) => return Ok(done),
-                Err(error) if begun.elapsed() >= self.limit && !error.is_full() => return Err(error),
+                Err(error) if begun.elapsed() >= self.limit && !error.is_full() && !error.is_away() => {
+                    return Err(error);
+                }
                 Err(error) => error,
             };
             let pause = self.pause(attempt);
