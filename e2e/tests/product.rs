@@ -10,6 +10,7 @@ mod product {
     pub mod everyday;
     pub mod features;
     pub mod isolation;
+    pub mod python;
     pub mod resources;
     pub mod retention;
     pub mod run;
@@ -19,8 +20,8 @@ mod product {
 }
 
 use product::{
-    accounts, bad_input, beside, commands, connect, deploys, everyday, features, isolation, resources, retention, run,
-    sharing, traffic, webhooks,
+    accounts, bad_input, beside, commands, connect, deploys, everyday, features, isolation, python, resources,
+    retention, run, sharing, traffic, webhooks,
 };
 
 macro_rules! scenarios {
@@ -53,6 +54,9 @@ fn main() -> std::process::ExitCode {
         commands::maintenance_goes_on_and_off,
         deploys::a_node_app_with_dependencies_and_a_worker,
         deploys::a_static_site,
+        python::an_app_installed_by_pip,
+        python::a_django_app_with_its_static_files,
+        python::a_uv_workspace,
         deploys::two_custom_buildpacks,
         deploys::a_release_phase_passes_and_fails,
         deploys::a_failed_build_leaves_the_old_release,

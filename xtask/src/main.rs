@@ -1,6 +1,6 @@
 //! Tasks of the house: `cargo xtask arrows` holds the manifests to the table in ARCHITECTURE.md, `cargo xtask up` is
 //! what `make up` does once everything is built, `cargo xtask on-postgres` runs the tests of the crates above the store
-//! with every scratch store on a real PostgreSQL.
+//! with every scratch store on a real server.
 
 mod arrows;
 mod on_postgres;

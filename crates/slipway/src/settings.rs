@@ -57,6 +57,15 @@ pub(crate) struct Written {
     #[arg(long, env = "SLIPWAY_NPM_REGISTRY", value_name = "URL")]
     npm_registry: Option<String>,
 
+    /// Where Python packages come from: the base of an index's simple pages [default: what pip is configured to]
+    #[arg(long, env = "SLIPWAY_PYPI_INDEX", value_name = "URL")]
+    pypi_index: Option<String>,
+
+    /// Where builds of Python come from: releases of python-build-standalone or a mirror of them, or "none" for the
+    /// stack's own Python alone [default: what uv is configured to, or the project's own releases]
+    #[arg(long, env = "SLIPWAY_PYTHON_BUILDS", value_name = "URL")]
+    python_builds: Option<String>,
+
     /// What is dear to make and safe to delete [default: /var/cache/slipway]
     #[arg(long, env = "SLIPWAY_CACHE", value_name = "DIR")]
     cache: Option<String>,
@@ -139,7 +148,7 @@ pub(crate) struct Settings {
     pub(crate) egress_allow: Vec<String>,
     /// CA certificates for builds and the platform's client.
     pub(crate) ca_bundle: PathBuf,
-    /// Package sources by kind: `npm`.
+    /// Package sources by kind: `npm`, `pypi`, `python`.
     pub(crate) sources: BTreeMap<String, String>,
     /// The cache folder; absolute.
     pub(crate) cache: PathBuf,
@@ -203,6 +212,8 @@ impl Written {
             egress_allow: list(self.egress_allow, below.egress_allow),
             ca_bundle: self.ca_bundle.or(below.ca_bundle),
             npm_registry: self.npm_registry.or(below.npm_registry),
+            pypi_index: self.pypi_index.or(below.pypi_index),
+            python_builds: self.python_builds.or(below.python_builds),
             cache: self.cache.or(below.cache),
             admin: self.admin.or(below.admin),
             boot_timeout: self.boot_timeout.or(below.boot_timeout),
@@ -238,7 +249,7 @@ impl Check {
             domain: self.domain(written.domain),
             egress_allow: written.egress_allow.into_iter().filter(|text| self.range(text)).collect(),
             ca_bundle: self.folder("ca-bundle", written.ca_bundle, "/etc/ssl/certs/ca-certificates.crt"),
-            sources: self.sources(written.npm_registry),
+            sources: self.sources(written.npm_registry, written.pypi_index, written.python_builds),
             cache: self.folder("cache", written.cache, "/var/cache/slipway"),
             admin: self.email(written.admin),
             boot_timeout: self.seconds("boot-timeout", written.boot_timeout.as_deref(), 60),
@@ -301,16 +312,28 @@ impl Check {
         good.is_ok()
     }
 
-    fn url(&mut self, url: String) -> String {
+    fn url(&mut self, name: &str, url: String) -> String {
         if !(url.starts_with("https://") || url.starts_with("http://")) {
-            self.wrong(format!("npm-registry: {url} is no http or https URL"));
+            self.wrong(format!("{name}: {url} is no http or https URL"));
         }
         url
     }
 
-    fn sources(&mut self, npm_registry: Option<String>) -> BTreeMap<String, String> {
-        let url = npm_registry.map(|url| self.url(url)).or_else(configured_npm_registry);
-        url.map(|url| ("npm".to_owned(), url)).into_iter().collect()
+    fn sources(
+        &mut self,
+        npm_registry: Option<String>,
+        pypi_index: Option<String>,
+        python_builds: Option<String>,
+    ) -> BTreeMap<String, String> {
+        let mut set = |name: &str, given: Option<String>| given.map(|url| self.url(name, url));
+        let npm = set("npm-registry", npm_registry).or_else(configured_npm_registry);
+        let pypi = set("pypi-index", pypi_index).or_else(configured_python_index);
+        let python = match python_builds.as_deref() {
+            Some("none") => None,
+            _ => set("python-builds", python_builds).or_else(|| Some(configured_python_builds())),
+        };
+        let sources = [("npm", npm), ("pypi", pypi), ("python", python)];
+        sources.into_iter().filter_map(|(name, url)| Some((name.to_owned(), url?))).collect()
     }
 
     fn email(&mut self, text: Option<String>) -> String {
@@ -340,9 +363,34 @@ impl Check {
 
 /// The registry that npm, if it is installed, is configured to.
 fn configured_npm_registry() -> Option<String> {
-    let output = std::process::Command::new("npm").args(["config", "get", "registry"]).output().ok()?;
-    let url = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && url.starts_with("http")).then_some(url)
+    said(std::process::Command::new("npm").args(["config", "get", "registry"])).filter(|url| url.starts_with("http"))
+}
+
+/// The index that pip, if it is installed, is configured to, or else the one it knows of itself.
+fn configured_python_index() -> Option<String> {
+    const ITS_OWN: &str = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
+    let configured = ["-m", "pip", "config", "get"];
+    let asked =
+        |words: &[&str]| said(std::process::Command::new("python3").args(words)).filter(|url| url.starts_with("http"));
+    [":env:.index-url", "global.index-url"]
+        .iter()
+        .find_map(|name| asked(&[&configured[..], &[*name]].concat()))
+        .or_else(|| asked(&["-c", ITS_OWN]))
+}
+
+/// Where uv, if the environment says so, fetches builds of Python from, or else where its project publishes them.
+fn configured_python_builds() -> String {
+    const RELEASES: &str = "https://github.com/astral-sh/python-build-standalone/releases/download";
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let mirror = std::env::var("UV_PYTHON_INSTALL_MIRROR").ok();
+    mirror.filter(|url| url.starts_with("http")).unwrap_or_else(|| RELEASES.to_owned())
+}
+
+/// What a command prints, if it ends well.
+fn said(command: &mut std::process::Command) -> Option<String> {
+    let output = command.stdin(std::process::Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    output.status.success().then_some(text)
 }
 
 /// What the environment adds to our own: paths of CA bundles that tools of the user already trust.

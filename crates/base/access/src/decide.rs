@@ -184,7 +184,7 @@ mod tests {
     }
 
     /// The actions on an app, each with the permissions of which one is enough.
-    const ON_APPS: [(Action, &str); 19] = [
+    const ON_APPS: [(Action, &str); 20] = [
         (Action::ViewApp, "view"),
         (Action::ViewConfig, "deploy,operate"),
         (Action::EditConfig, "deploy,operate"),

@@ -1,6 +1,6 @@
 //! The outbox of webhooks: what is written with a change, and how a delivery goes through its states.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must stop")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 use std::collections::BTreeSet;
 

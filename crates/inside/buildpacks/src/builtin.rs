@@ -11,13 +11,15 @@ use crate::error::BuildError;
 use crate::layout::Layout;
 use crate::output::Output;
 use crate::release::Release;
-use crate::{nodejs, static_site};
+use crate::{nodejs, python, static_site};
 
 /// A buildpack of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BuiltIn {
     /// Node.js with npm.
     Nodejs,
+    /// Python with pip or uv.
+    Python,
     /// Files served by our own small server.
     Static,
     /// Nothing to build: the Procfile's commands run on the bare stack.
@@ -48,6 +50,7 @@ impl BuiltIn {
     pub(crate) fn from_name(name: &str) -> Result<Self, BuildError> {
         match name.strip_prefix("heroku/").unwrap_or(name) {
             "nodejs" => Ok(Self::Nodejs),
+            "python" => Ok(Self::Python),
             "static" => Ok(Self::Static),
             "procfile" => Ok(Self::Procfile),
             other => Err(Language::from_buildpack(other)
@@ -59,6 +62,7 @@ impl BuiltIn {
     pub(crate) fn choose(folder: &Path) -> Result<Self, BuildError> {
         match detect(folder) {
             Some(Language::Nodejs) => Ok(Self::Nodejs),
+            Some(Language::Python) => Ok(Self::Python),
             Some(language) => Err(BuildError::NotBuiltIn(language)),
             None => [Self::Static, Self::Procfile]
                 .into_iter()
@@ -71,6 +75,7 @@ impl BuiltIn {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nodejs => "heroku/nodejs",
+            Self::Python => "heroku/python",
             Self::Static => "heroku/static",
             Self::Procfile => "heroku/procfile",
         }
@@ -80,6 +85,7 @@ impl BuiltIn {
     pub(crate) fn detect(self, folder: &Path) -> Option<&'static str> {
         match self {
             Self::Nodejs => folder.join("package.json").is_file().then_some("Node.js"),
+            Self::Python => Language::Python.is_of(folder).then_some("Python"),
             Self::Static => static_site::detect(folder).then_some("Static site"),
             Self::Procfile => folder.join("Procfile").is_file().then_some("Procfile"),
         }
@@ -89,6 +95,7 @@ impl BuiltIn {
     pub(crate) fn runtimes(self, folder: &Path) -> Result<Vec<RuntimeWish>, BuildError> {
         match self {
             Self::Nodejs => nodejs::runtimes(folder),
+            Self::Python => python::runtimes(folder),
             Self::Static => Ok(vec![RuntimeWish { name: "static".to_owned(), requirement: String::new() }]),
             Self::Procfile => Ok(Vec::new()),
         }
@@ -98,6 +105,7 @@ impl BuiltIn {
     pub(crate) fn compile(self, site: Site<'_>) -> Result<(), BuildError> {
         match self {
             Self::Nodejs => nodejs::compile(site),
+            Self::Python => python::compile(site),
             Self::Static => static_site::compile(site),
             Self::Procfile => Ok(()),
         }
@@ -108,7 +116,7 @@ impl BuiltIn {
         let web = match self {
             Self::Nodejs => nodejs::default_web(folder),
             Self::Static => Some(static_site::WEB),
-            Self::Procfile => None,
+            Self::Python | Self::Procfile => None,
         };
         let web = web.map(|command| ("web".to_owned(), command.to_owned()));
         Release { default_process_types: web.into_iter().collect(), ..Release::default() }

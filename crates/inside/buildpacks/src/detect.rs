@@ -32,7 +32,7 @@ const ORDER: [Language; 9] = [
 
 /// The language of the app in this folder.
 pub(crate) fn detect(folder: &Path) -> Option<Language> {
-    ORDER.into_iter().find(|language| language.markers().iter().any(|marker| present(folder, marker)))
+    ORDER.into_iter().find(|language| language.is_of(folder))
 }
 
 /// A marker is a path; `*` in its last component stands for any text.
@@ -48,6 +48,11 @@ fn present(folder: &Path, marker: &str) -> bool {
 }
 
 impl Language {
+    /// Whether a file that marks it is there.
+    pub(crate) fn is_of(self, folder: &Path) -> bool {
+        self.markers().iter().any(|marker| present(folder, marker))
+    }
+
     /// As people call it.
     pub(crate) fn name(self) -> &'static str {
         match self {

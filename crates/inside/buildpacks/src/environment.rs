@@ -69,6 +69,11 @@ pub(crate) fn runtime<'a>(env: &'a Environment, name: &str) -> Option<&'a str> {
     env.get(&format!("{RUNTIME}{}", name.to_uppercase())).map(String::as_str)
 }
 
+/// As one word of bash.
+pub(crate) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Writes `ENV_DIR`: one file per config var with the exact bytes of its value.
 pub(crate) fn write_config_vars(folder: &Path, config_vars: &BTreeMap<String, String>) -> io::Result<()> {
     fs::create_dir_all(folder)?;

@@ -108,7 +108,7 @@ impl BuildError {
     }
 }
 
-const SUPPORTED: &str = "Built in are now: heroku/nodejs, static (static.json or index.html) and procfile.\n\
+const SUPPORTED: &str = "Built in are now: heroku/nodejs, heroku/python, static (static.json or index.html) and procfile.\n\
     Any other language works with its own buildpack:\n\n    heroku buildpacks:set https://github.com/heroku/heroku-buildpack-…";
 
 const NOTHING_DETECTED: &str = "No default language could be detected for this app.\n\
@@ -120,7 +120,7 @@ fn not_built_in(language: Language) -> String {
     let (name, marker, buildpack) = (language.name(), language.marker(), language.buildpack());
     format!(
         "This looks like a {name} app (it has {marker}), but {name} is not built in yet.\n\n\
-         Built in are now: Node.js, static sites and Procfile-only apps.\n\
+         Built in are now: Node.js, Python, static sites and Procfile-only apps.\n\
          To build it with {name}'s own buildpack, set its URL and push again:\n\n    \
          heroku buildpacks:set https://github.com/heroku/heroku-buildpack-{buildpack}"
     )

@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, RawFd};
+use std::path::Path;
 use std::process::ExitCode;
 
-use inside_contract::{BuildReport, BuildRequest, CACHE_FD, REPORT_FD, REQUEST_FD, SLUG_FD};
+use inside_contract::{BuildReport, BuildRequest, CACHE_FD, REPORT_FD, REQUEST_FD, Runtime, SLUG_FD};
 
 use crate::layout::Layout;
 use crate::output::Output;
 use crate::sequence::{self, Channels};
+use crate::stack_runtime;
 
 /// Largest request: config vars are limited to 32 KiB each and far less together.
 const REQUEST_LIMIT: u64 = 16 << 20;
@@ -35,6 +37,24 @@ fn taken(out: &Output) -> io::Result<ExitCode> {
     let outcome = sequence::run(&request, channels, &Layout::inside());
     send(report, &outcome)?;
     Ok(if matches!(outcome, BuildReport::Failed { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Writes a runtime of the stack's own Python, and says which it is.
+pub(crate) fn stack_python(out: &Output) -> ExitCode {
+    let written = || -> io::Result<()> {
+        let (mut report, slug) = (take(REPORT_FD)?, take(SLUG_FD)?);
+        let version = stack_runtime::python_version()?;
+        stack_runtime::python(Path::new("/"), version, slug)?;
+        let runtime = Runtime { name: "python".to_owned(), version: version.to_string() };
+        report.write_all(&serde_json::to_vec(&runtime)?)
+    };
+    match written() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            out.error(&format!("The stack's own Python could not be packed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// A descriptor of the contract, which no program that is started later sees.

@@ -3,8 +3,8 @@
 //!
 //! It knows the classic buildpack contract and the languages that are built in. It does not know apps, releases or the
 //! platform: what it is told stands in a `BuildRequest`, what it found out in a `BuildReport` (`inside-contract`), and
-//! everything it is given (source, buildpacks) is hostile. It never opens a connection itself; `git`, `curl` and `npm`
-//! of the image do, under the instance's egress rules.
+//! everything it is given (source, buildpacks) is hostile. It never opens a connection itself; `git`, `curl`, `npm`,
+//! pip and uv do, under the instance's egress rules.
 
 mod buildpack;
 mod builtin;
@@ -20,13 +20,16 @@ mod nodejs;
 mod output;
 mod pack;
 mod process_types;
+mod python;
 mod release;
 mod sequence;
 mod slugignore;
 mod source;
+mod stack_runtime;
 mod static_site;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     match words.as_slice() {
         ["build"] => host::build(&out),
+        [inside_contract::STACK_RUNTIME, "python"] => host::stack_python(&out),
         [name, verb, ..] => {
             let env = std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

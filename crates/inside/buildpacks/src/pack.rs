@@ -29,7 +29,9 @@ pub(crate) fn write(folder: &Path, to: impl Write, skip: impl Fn(&Path) -> bool)
 
 /// What of `BUILD_DIR` is not the app: the history, and mount points of the shared runtimes.
 pub(crate) fn outside_the_slug(path: &Path, runtimes: &[String]) -> bool {
-    path == Path::new(".git") || runtimes.iter().any(|name| path == Path::new(".heroku").join(name))
+    // Python's packages are in its own folder, over the runtime.
+    let mut mounted = runtimes.iter().filter(|name| *name != "python");
+    path == Path::new(".git") || mounted.any(|name| path == Path::new(".heroku").join(name))
 }
 
 /// A cheap picture of a folder: paths, modes, sizes and times of change of the files in it. Also their size in bytes.
@@ -61,7 +63,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Visits everything below a folder in the order of names; the visitor says whether to go into a folder.
-fn walk(root: &Path, below: &Path, visit: &mut impl FnMut(&Path, &fs::Metadata) -> io::Result<bool>) -> io::Result<()> {
+pub(crate) fn walk(
+    root: &Path,
+    below: &Path,
+    visit: &mut impl FnMut(&Path, &fs::Metadata) -> io::Result<bool>,
+) -> io::Result<()> {
     let mut names: Vec<_> = match fs::read_dir(root.join(below)) {
         Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?,
         Err(error) if below.as_os_str().is_empty() && error.kind() == io::ErrorKind::NotFound => return Ok(()),

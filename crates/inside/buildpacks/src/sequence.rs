@@ -14,7 +14,7 @@ use crate::error::BuildError;
 use crate::layout::Layout;
 use crate::output::Output;
 use crate::release::Release;
-use crate::{nodejs, pack, process_types, slugignore, source};
+use crate::{nodejs, pack, process_types, python, slugignore, source};
 
 /// Where the parts of a build come from and go to.
 pub(crate) struct Channels<'a> {
@@ -167,7 +167,8 @@ fn missing(plan: &Plan, request: &BuildRequest) -> Vec<RuntimeWish> {
 
 /// What is no requirement is not asked for again: the buildpack explains it.
 fn serves(runtime: &Runtime, wish: &RuntimeWish) -> bool {
-    runtime.name == wish.name && nodejs::meets(&wish.requirement, &runtime.version).unwrap_or(true)
+    let meets = if wish.name == "python" { python::meets } else { nodejs::meets };
+    runtime.name == wish.name && meets(&wish.requirement, &runtime.version).unwrap_or(true)
 }
 
 fn used_runtimes(plan: &Plan, request: &BuildRequest) -> Vec<Runtime> {

@@ -15,8 +15,11 @@
 //!
 //! Everything written inside is untrusted: the outside bounds it, parses it once, and re-packs tars.
 
+mod python;
+
 use std::collections::BTreeMap;
 
+pub use python::{NoPythonVersion, PythonRequirement, PythonVersion, undate};
 use serde::{Deserialize, Serialize};
 
 /// Where `init` reads its [`Launch`].
@@ -38,6 +41,9 @@ pub const EXEC: &str = "exec";
 pub const APP: &str = "/app";
 /// Where the build cache of an app lives inside a build.
 pub const CACHE: &str = "/cache";
+/// The verb with which the build runner writes a runtime of the stack's own programs, such as
+/// `buildpacks stack-runtime python`: the tar to [`SLUG_FD`], the [`Runtime`] as JSON to [`REPORT_FD`].
+pub const STACK_RUNTIME: &str = "stack-runtime";
 /// The user and group the app's processes have inside their user namespace.
 pub const APP_UID: u32 = 1000;
 
@@ -95,11 +101,28 @@ pub struct BuildRequest {
     pub strip_top_folder: bool,
 }
 
+impl BuildRequest {
+    /// For a runner that builds no app.
+    #[must_use]
+    pub fn for_nothing(stack: &str) -> Self {
+        Self {
+            stack: stack.to_owned(),
+            source_version: None,
+            request_id: String::new(),
+            config_vars: BTreeMap::new(),
+            buildpacks: Vec::new(),
+            runtimes: Vec::new(),
+            sources: BTreeMap::new(),
+            strip_top_folder: false,
+        }
+    }
+}
+
 /// A buildpack as the app names it, already resolved by the outside to what can be fetched.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum BuildpackRef {
-    /// One of ours: `nodejs`, `static`, `procfile`.
+    /// One of ours: `nodejs`, `python`, `static`, `procfile`.
     BuiltIn(String),
     /// A git repository, with a branch, tag or commit behind `#`.
     Git(String),
@@ -110,7 +133,7 @@ pub enum BuildpackRef {
 /// A language runtime of an exact version.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Runtime {
-    /// `node`, `npm`, `static`.
+    /// `node`, `npm`, `python`, `pip`, `uv`, `static`.
     pub name: String,
     /// Exact, such as `22.23.3`.
     pub version: String,
@@ -140,7 +163,7 @@ pub enum BuildReport {
 /// A wish for a runtime.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct RuntimeWish {
-    /// `node`, `npm`, `static`.
+    /// `node`, `npm`, `python`, `pip`, `uv`, `static`.
     pub name: String,
     /// The requirement in the ecosystem's own notation; empty for the platform's default.
     pub requirement: String,

@@ -10,7 +10,7 @@ use store::builds::Build;
 use store::slugs::Slug;
 use vocabulary::{ConfigVarName, Digest, ProcessType, ProcessTypes, Secret, SlugId, Timestamp};
 
-use crate::instance::{Ran, What};
+use crate::instance::{Ran, Verb, What};
 use crate::layers::Fresh;
 use crate::runtimes::Mounted;
 use crate::{Builds, installation, layers, text};
@@ -77,9 +77,11 @@ impl Builds {
         for _ in 0..ROUNDS {
             request.runtimes = mounted.iter().map(|mounted| mounted.runtime.clone()).collect();
             let ran = self.instance(self.what(build, &request, cache.as_ref(), &mounted)?, output).await?;
+            tracing::debug!(build = %build.id, outcome = text::outcome(&ran.report), "a build's instance reported");
             match ran.report {
                 BuildReport::NeedsRuntimes { ref runtimes } => {
-                    mounted = self.runtimes.meet(runtimes, &mounted).await?;
+                    let python = self.python(build, runtimes, output).await?;
+                    mounted = self.runtimes.meet(runtimes, &mounted, python).await?;
                     self.import_runtimes(&mounted).await?;
                 }
                 BuildReport::Failed { language, message } => {
@@ -104,7 +106,7 @@ impl Builds {
         let source = self.blobs.get(&build.source);
         let source = source.map_err(|error| Trouble::failed(format!("the build's source is gone: {error}")))?;
         let layers = cache.into_iter().chain(mounted.iter().map(|mounted| &mounted.layer)).cloned().collect();
-        Ok(What { app: build.app_id, stack: build.stack, layers, source, request })
+        Ok(What { app: build.app_id, stack: build.stack, layers, source, request, verb: Verb::Build })
     }
 
     async fn request(&self, app: &App, build: &Build) -> Result<BuildRequest, Trouble> {
@@ -209,10 +211,11 @@ pub(crate) fn slug_id(build: &Build) -> SlugId {
     build.id.to_string().parse().unwrap_or_default()
 }
 
-/// Whether a mounted runtime goes with the slug; npm comes along with Node, since `npm start` starts many apps.
+/// Whether a mounted runtime goes with the slug; npm comes along with Node, since `npm start` starts many apps. uv is
+/// for builds alone, as at Heroku.
 fn at_run_time(mounted: &Runtime, wanted: &[Runtime]) -> bool {
     let has = |name: &str| wanted.iter().any(|runtime| runtime.name == name);
-    has(&mounted.name) || (mounted.name == "npm" && has("node"))
+    (has(&mounted.name) && mounted.name != "uv") || (mounted.name == "npm" && has("node"))
 }
 
 fn process_types(compiled: &Compiled) -> Result<ProcessTypes, Trouble> {
@@ -237,5 +240,6 @@ mod tests {
         assert!(at_run_time(&runtime("npm"), &[runtime("node")]));
         assert!(!at_run_time(&runtime("npm"), &[runtime("static")]));
         assert!(!at_run_time(&runtime("node"), &[]));
+        assert!(!at_run_time(&runtime("uv"), &[runtime("python"), runtime("uv")]));
     }
 }

@@ -28,7 +28,8 @@ pub struct Config {
     pub verify: Duration,
     /// Where apps are reached, with `{app}` for the app's name: `http://{app}.localhost:5080/`.
     pub app_url: String,
-    /// Package sources by ecosystem: `npm` is the base address of a registry. Also told to builds.
+    /// Package sources by ecosystem, also told to builds: `npm` is the base address of a registry, `pypi` that of a Python
+    /// package index's simple pages, `python` that of python-build-standalone's releases.
     pub sources: BTreeMap<String, String>,
     /// Certificates (PEM) trusted beside the host's own when runtimes are fetched.
     pub ca_bundle: Option<PathBuf>,
@@ -36,6 +37,8 @@ pub struct Config {
     pub static_server: Option<PathBuf>,
     /// Which Node an app gets that asks for none. `24.x`.
     pub node: String,
+    /// Which Python an app gets that asks for none. `3.13`, which the stack has without fetching anything.
+    pub python: String,
 }
 
 impl Default for Config {
@@ -53,6 +56,7 @@ impl Default for Config {
             ca_bundle: None,
             static_server: None,
             node: "24.x".to_owned(),
+            python: "3.13".to_owned(),
         }
     }
 }

@@ -4,9 +4,9 @@ use inside_contract::BuildpackRef;
 use store::buildpacks::Installation;
 
 /// Buildpacks that are part of the platform, without their namespace `heroku/`.
-const BUILT_IN: [&str; 3] = ["nodejs", "static", "procfile"];
+const BUILT_IN: [&str; 4] = ["nodejs", "python", "static", "procfile"];
 /// Official names that exist at Heroku and not here yet.
-const NOT_YET: [&str; 10] = ["ruby", "python", "java", "php", "go", "scala", "clojure", "gradle", "dotnet", "jvm"];
+const NOT_YET: [&str; 9] = ["ruby", "java", "php", "go", "scala", "clojure", "gradle", "dotnet", "jvm"];
 const URN: &str = "urn:buildpack:";
 /// The address under which Heroku's registry keeps tarballs, as older clients send it.
 const REGISTRY: &str = "https://buildpack-registry.s3.amazonaws.com/buildpacks/";
@@ -114,7 +114,8 @@ mod tests {
     fn what_does_not_exist_says_what_does() {
         assert_eq!(
             installation("heroku/ruby").unwrap_err(),
-            "heroku/ruby is not built into this platform yet. Built in are heroku/nodejs, heroku/static, heroku/procfile; \
+            "heroku/ruby is not built into this platform yet. Built in are heroku/nodejs, heroku/python, heroku/static, \
+             heroku/procfile; \
              or give the address of the buildpack's git repository"
         );
         for given in [

@@ -9,13 +9,15 @@ use crashpoints::Point;
 use engine::{Engine, Event, Exit, Image, InstanceSpec, InstanceState, Kind, Limits, Packed, Variant};
 use inside_contract::{
     BuildReport, BuildRequest, CACHE, CACHE_FD, Launch, PROGRAMS, Program, REPORT_FD, REQUEST_FD, SLUG_FD,
+    STACK_RUNTIME,
 };
 use loglines::ring;
+use serde::de::DeserializeOwned;
 use tokio::sync::broadcast::{self, error::RecvError};
 use vocabulary::{AppId, Digest, DynoId};
 
 use crate::compile::Trouble;
-use crate::{Builds, Config, pipes, text};
+use crate::{Builds, Config, pipes, runtimes, text};
 
 /// The largest report (`inside_contract::BuildReport`).
 const REPORT_LIMIT: u64 = 1024 * 1024;
@@ -29,11 +31,21 @@ pub(crate) struct What<'a> {
     pub(crate) layers: Vec<Digest>,
     pub(crate) source: File,
     pub(crate) request: &'a BuildRequest,
+    pub(crate) verb: Verb,
+}
+
+/// What the runner does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verb {
+    /// Builds the app; reports a [`BuildReport`] and writes the slug.
+    Build,
+    /// Writes the runtime of this name that the stack itself has in the slug's place; reports a `Runtime`.
+    StackRuntime(&'static str),
 }
 
 /// How it ended: what it reported, and the trees it wrote as far as they could be packed.
-pub(crate) struct Ran {
-    pub(crate) report: BuildReport,
+pub(crate) struct Ran<Report = BuildReport> {
+    pub(crate) report: Report,
     pub(crate) slug: Result<(Packed, Draft), engine::Error>,
     pub(crate) cache: Result<(Packed, Draft), engine::Error>,
 }
@@ -47,19 +59,23 @@ struct Ends {
 
 impl Builds {
     /// Runs one instance to its end. The caller bounds the time; [`Builds::clear`] removes what a cut-off run leaves.
-    pub(crate) async fn instance(&self, what: What<'_>, output: &mut Output) -> Result<Ran, Trouble> {
+    pub(crate) async fn instance<Report: DeserializeOwned>(
+        &self,
+        what: What<'_>,
+        output: &mut Output,
+    ) -> Result<Ran<Report>, Trouble> {
         let id = DynoId::new();
         let (ends, fds) = descriptors(&what)?;
         let spec = spec(id, &what, &self.config);
         // Before the start, so that no end is missed.
         let events = self.engine.events();
-        let launch = launch(what.request);
+        let (launch, prefix) = (launch(&what), what.verb.prefix());
         self.engine.start(spec, &launch, fds).await?;
         tracing::debug!(target: "timing", step = "build instance runs");
         crashpoints::reach(Point::BuildStarted);
         let (exit, slug, cache, report, ()) = tokio::join!(
             timed("build instance ended", exited(&self.engine, events, id)),
-            timed("slug packed", self.pack(inside_contract::APP, self.config.slug_limit_bytes, ends.slug)),
+            timed("slug packed", self.pack(&prefix, self.config.slug_limit_bytes, ends.slug)),
             timed("cache packed", self.pack(CACHE, self.config.cache_limit_bytes, ends.cache)),
             timed("runner reported", pipes::read_all(ends.report, REPORT_LIMIT)),
             timed("output copied", follow(&self.engine, id, output)),
@@ -70,9 +86,9 @@ impl Builds {
         if let Err(engine::Error::Refused(engine::Refusal::TooLarge { limit_bytes })) = &slug {
             return Err(Trouble::failed(text::too_large(*limit_bytes)));
         }
-        let report: Option<BuildReport> = report.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let report: Option<Report> = report.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let report = report.ok_or_else(|| Trouble::failed(text::died(exit, self.config.memory_bytes)))?;
-        tracing::debug!(instance = %id, outcome = text::outcome(&report), "a build instance ended");
+        tracing::debug!(instance = %id, "a build instance ended");
         Ok(Ran { report, slug, cache })
     }
 
@@ -91,6 +107,16 @@ impl Builds {
             }
         }
         Ok(())
+    }
+}
+
+impl Verb {
+    /// Where the tree that is written will lie.
+    fn prefix(self) -> String {
+        match self {
+            Self::Build => inside_contract::APP.to_owned(),
+            Self::StackRuntime(name) => runtimes::prefix(name),
+        }
     }
 }
 
@@ -134,10 +160,16 @@ fn spec(id: DynoId, what: &What<'_>, config: &Config) -> InstanceSpec {
 }
 
 /// The runner's launch. Config vars are no part of it: buildpacks read them from `ENV_DIR` (promise B1).
-fn launch(request: &BuildRequest) -> Launch {
-    let env = [("PATH", PATH), ("HOME", inside_contract::APP), ("LANG", "C.UTF-8"), ("STACK", &request.stack)];
+fn launch(what: &What<'_>) -> Launch {
+    let stack = &what.request.stack;
+    let env = [("PATH", PATH), ("HOME", inside_contract::APP), ("LANG", "C.UTF-8"), ("STACK", stack)];
+    let words = match what.verb {
+        Verb::Build => vec!["build"],
+        Verb::StackRuntime(name) => vec![STACK_RUNTIME, name],
+    };
+    let runner = format!("{PROGRAMS}/buildpacks");
     Launch {
-        program: Program::Exec { argv: vec![format!("{PROGRAMS}/buildpacks"), "build".to_owned()] },
+        program: Program::Exec { argv: [runner].into_iter().chain(words.into_iter().map(str::to_owned)).collect() },
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
     }
 }

@@ -15,6 +15,7 @@ mod job;
 mod layers;
 mod pipes;
 mod runtimes;
+mod stack_python;
 mod text;
 mod verify;
 

@@ -129,7 +129,8 @@ mod signature {
     fn it_is_the_published_hmac_in_base64() {
         // RFC 4231, test case 2.
         let digest = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        let bytes: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&digest[2 * at..2 * at + 2], 16).unwrap()).collect();
+        let digit = |digit: &u8| u8::try_from(char::from(*digit).to_digit(16).unwrap()).unwrap();
+        let bytes: Vec<u8> = digest.as_bytes().chunks(2).map(|pair| digit(&pair[0]) * 16 + digit(&pair[1])).collect();
         let signature = sign(&Secret::new("Jefe"), b"what do ya want for nothing?").unwrap();
         assert_eq!(signature, STANDARD.encode(bytes));
     }

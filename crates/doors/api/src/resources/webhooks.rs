@@ -7,6 +7,7 @@ use access::action::{Configure, ViewWebhooks};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use data_encoding::HEXLOWER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use outbound::Target;
 use schema::{WebhookAttempt, WebhookDelivery, WebhookEvent, WebhookEventReference, WebhookReference};
@@ -55,14 +56,26 @@ pub(crate) struct Update {
     level: Option<String>,
     url: Option<String>,
     #[serde(default, deserialize_with = "given")]
-    secret: Option<Option<String>>,
+    secret: Field,
     #[serde(default, deserialize_with = "given")]
-    authorization: Option<Option<String>>,
+    authorization: Field,
+}
+
+/// A field of a change.
+#[derive(Debug, Default)]
+enum Field {
+    /// It is not there: all stays as it is.
+    #[default]
+    Left,
+    /// Null.
+    Null,
+    /// A text.
+    Text(String),
 }
 
 /// Tells null from a field that is not there.
-fn given<'de, D: Deserializer<'de>>(field: D) -> std::result::Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(field).map(Some)
+fn given<'de, D: Deserializer<'de>>(field: D) -> std::result::Result<Field, D::Error> {
+    Ok(Option::deserialize(field)?.map_or(Field::Null, Field::Text))
 }
 
 /// `GET /apps/{app}/webhooks`
@@ -120,8 +133,16 @@ pub(crate) async fn update(
     if let Some(url) = &body.url {
         reachable(&state, url)?;
     }
-    let secret = body.secret.map(secret).transpose()?;
-    let authorization = body.authorization.map(|given| given.map(authorization).transpose()).transpose()?;
+    let secret = match body.secret {
+        Field::Left => None,
+        Field::Null => Some(secret(None)?),
+        Field::Text(text) => Some(secret(Some(text))?),
+    };
+    let authorization = match body.authorization {
+        Field::Left => None,
+        Field::Null => Some(None),
+        Field::Text(text) => Some(Some(authorization(text)?)),
+    };
     let change = Change {
         url: body.url.as_deref(),
         include: include.as_ref(),
@@ -225,14 +246,12 @@ fn invalid(field: &str, error: &dyn std::error::Error) -> Error {
 
 /// The secret that was given, or a new one of 240 bits, as long as Heroku's.
 fn secret(given: Option<String>) -> Result<Secret> {
-    match given.filter(|text| !text.is_empty()) {
-        Some(text) => header_text("secret", text),
-        None => {
-            let mut bytes = [0; 30];
-            getrandom::fill(&mut bytes).map_err(|_| Error::broken())?;
-            Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
-        }
+    if let Some(text) = given.filter(|text| !text.is_empty()) {
+        return header_text("secret", text);
     }
+    let mut bytes = [0; 30];
+    getrandom::fill(&mut bytes).map_err(|_| Error::broken())?;
+    Ok(Secret::new(HEXLOWER.encode(&bytes)))
 }
 
 fn authorization(text: String) -> Result<Secret> {

@@ -6,8 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
@@ -45,7 +44,7 @@ impl ModulesCache {
         if fs::read_to_string(self.folder.join("key")).ok().as_ref() != Some(key) {
             return Ok(false);
         }
-        copy(&self.folder.join("node_modules"), &self.modules)?;
+        crate::tree::copy(&self.folder.join("node_modules"), &self.modules)?;
         Ok(true)
     }
 
@@ -61,7 +60,7 @@ impl ModulesCache {
             return Ok(false);
         }
         fs::remove_dir_all(&self.modules)?;
-        copy(&pruned, &self.modules)?;
+        crate::tree::copy(&pruned, &self.modules)?;
         Ok(true)
     }
 
@@ -72,7 +71,7 @@ impl ModulesCache {
         }
         // Renamed when whole: a copy that was cut off is never used.
         let part = self.folder.join("pruned.part");
-        copy(&self.modules, &part)?;
+        crate::tree::copy(&self.modules, &part)?;
         fs::rename(part, self.folder.join("pruned"))
     }
 
@@ -83,7 +82,7 @@ impl ModulesCache {
         }
         let Some(key) = self.key.as_ref().filter(|_| self.modules.is_dir()) else { return Ok(()) };
         fs::create_dir_all(&self.folder)?;
-        copy(&self.modules, &self.folder.join("node_modules"))?;
+        crate::tree::copy(&self.modules, &self.folder.join("node_modules"))?;
         // The key last: a copy that was cut off is never used.
         fs::write(self.folder.join("key"), key)
     }
@@ -111,21 +110,4 @@ fn key(site: &Site<'_>, tools: &Tools) -> String {
         part(name, value.as_bytes());
     }
     crate::pack::hex(&hash.finalize())
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let target = to.join(entry.file_name());
-        if kind.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(entry.path())?, target)?;
-        } else if kind.is_file() {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use crate::builtin::Site;
+use crate::environment::quote;
 
 /// Sourced at the start of every dyno. The rule for `WEB_CONCURRENCY` is Heroku's: memory by `WEB_MEMORY` (512 MB), at
 /// least 1 and at most 200; beyond that the limit that was read is no limit.
@@ -48,9 +49,4 @@ pub(super) fn write(site: &Site<'_>) -> io::Result<()> {
         "export PATH={node}/bin:{build}/.heroku/bin:\"$PATH\":{build}/node_modules/.bin\nexport NODE_HOME={node}\n"
     );
     fs::write(site.own.join("export"), export)
-}
-
-/// As one word of bash.
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -4,6 +4,7 @@ mod contract;
 mod examples;
 mod hostile;
 mod nodejs;
+mod python;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use blobs::Draft;
-use sha2::{Digest as _, Sha512};
+use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Error;
 
@@ -18,8 +18,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const METADATA_LIMIT: u64 = 64 * 1024 * 1024;
 /// The most bytes of a tarball (Node has 52 MB).
 const TARBALL_LIMIT: u64 = 512 * 1024 * 1024;
-/// What an installer asks a registry for.
-const ABBREVIATED: &str = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
+/// For bytes that are what they are.
+const ANYTHING: &str = "*/*";
 
 /// A client that trusts the host's certificates and those of `ca_bundle`.
 pub(crate) fn client(ca_bundle: Option<&Path>) -> Result<reqwest::Client, Error> {
@@ -38,18 +38,65 @@ pub(crate) fn client(ca_bundle: Option<&Path>) -> Result<reqwest::Client, Error>
     builder.build().map_err(|error| Error::Fetch { url: "anything".to_owned(), reason: chain(&error) })
 }
 
-/// The SHA-512 in a Subresource Integrity text (`sha512-BASE64`, among others); weaker digests do not count.
-pub(crate) fn sha512_of(integrity: &str) -> Option<Vec<u8>> {
-    let text = integrity.split_whitespace().find_map(|one| one.strip_prefix("sha512-"))?;
-    STANDARD.decode(text).ok().filter(|digest| digest.len() == 64)
+/// The digest a download must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Sha256(Vec<u8>),
+    Sha512(Vec<u8>),
 }
 
-/// A package's abbreviated metadata.
-pub(crate) async fn metadata(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, Error> {
+impl Expected {
+    /// The SHA-512 in a Subresource Integrity text (`sha512-BASE64`, among others); weaker digests do not count.
+    pub(crate) fn integrity(text: &str) -> Option<Self> {
+        let text = text.split_whitespace().find_map(|one| one.strip_prefix("sha512-"))?;
+        STANDARD.decode(text).ok().filter(|digest| digest.len() == 64).map(Self::Sha512)
+    }
+
+    /// A SHA-256 in hexadecimal digits.
+    pub(crate) fn sha256(text: &str) -> Option<Self> {
+        let digits: Option<Vec<u8>> =
+            text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
+        let bytes: Option<Vec<u8>> =
+            digits?.chunks(2).map(|pair| if let [high, low] = pair { Some(high << 4 | low) } else { None }).collect();
+        bytes.filter(|digest| digest.len() == 32).map(Self::Sha256)
+    }
+}
+
+/// A digest that grows with the download.
+enum Hasher {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    fn new(expected: &Expected) -> Self {
+        match expected {
+            Expected::Sha256(_) => Self::Sha256(Sha256::new()),
+            Expected::Sha512(_) => Self::Sha512(Sha512::new()),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha512(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Expected {
+        match self {
+            Self::Sha256(hasher) => Expected::Sha256(hasher.finalize().to_vec()),
+            Self::Sha512(hasher) => Expected::Sha512(hasher.finalize().to_vec()),
+        }
+    }
+}
+
+/// A package's metadata, in the form `accept` asks for.
+pub(crate) async fn metadata(client: &reqwest::Client, url: &str, accept: &str) -> Result<Vec<u8>, Error> {
     let mut attempt = 0;
     loop {
         let mut bytes = Vec::new();
-        let fetched = stream(client, url, METADATA_LIMIT, |chunk| {
+        let fetched = stream(client, (url, accept), METADATA_LIMIT, |chunk| {
             bytes.extend_from_slice(chunk);
             Ok(())
         });
@@ -61,18 +108,23 @@ pub(crate) async fn metadata(client: &reqwest::Client, url: &str) -> Result<Vec<
 }
 
 /// A tarball, into a draft; what does not have the digest is refused.
-pub(crate) async fn download(client: &reqwest::Client, url: &str, sha512: &[u8], draft: Draft) -> Result<Draft, Error> {
+pub(crate) async fn download(
+    client: &reqwest::Client,
+    url: &str,
+    expected: &Expected,
+    draft: Draft,
+) -> Result<Draft, Error> {
     let mut draft = draft;
     let mut attempt = 0;
     loop {
         restart(&mut draft).map_err(|source| Error::File { name: url.to_owned(), source })?;
-        let mut hasher = Sha512::new();
-        let fetched = stream(client, url, TARBALL_LIMIT, |chunk| {
+        let mut hasher = Hasher::new(expected);
+        let fetched = stream(client, (url, ANYTHING), TARBALL_LIMIT, |chunk| {
             hasher.update(chunk);
             draft.write(chunk)
         });
         match fetched.await {
-            Ok(()) if hasher.finalize().as_slice() == sha512 => return Ok(draft),
+            Ok(()) if hasher.finish() == *expected => return Ok(draft),
             Ok(()) => return Err(Error::Integrity { url: url.to_owned() }),
             Err(failure) => pause(&mut attempt, failure, url).await?,
         }
@@ -103,12 +155,12 @@ async fn pause(attempt: &mut u32, failure: Failure, url: &str) -> Result<(), Err
 
 async fn stream(
     client: &reqwest::Client,
-    url: &str,
+    (url, accept): (&str, &str),
     limit: u64,
     mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
     let lost = |error: reqwest::Error| Failure { reason: chain(&error), may_pass: true };
-    let mut response = client.get(url).header("accept", ABBREVIATED).send().await.map_err(lost)?;
+    let mut response = client.get(url).header("accept", accept).send().await.map_err(lost)?;
     let status = response.status();
     if !status.is_success() {
         let may_pass = status.is_server_error() || status.as_u16() == 429;
@@ -143,9 +195,17 @@ mod tests {
     #[test]
     fn only_a_whole_sha512_counts() {
         let whole = format!("sha1-abc sha512-{}", STANDARD.encode([7; 64]));
-        assert_eq!(sha512_of(&whole), Some(vec![7; 64]));
+        assert_eq!(Expected::integrity(&whole), Some(Expected::Sha512(vec![7; 64])));
         for text in ["", "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "sha512-", "sha512-AAAA", "sha512-!"] {
-            assert_eq!(sha512_of(text), None, "{text}");
+            assert_eq!(Expected::integrity(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_sixty_four_digits_are_a_sha256() {
+        assert_eq!(Expected::sha256(&"0a".repeat(32)), Some(Expected::Sha256(vec![10; 32])));
+        for text in ["", "0a", "zz", &"0a".repeat(33), &"0".repeat(63), &"0g".repeat(32)] {
+            assert_eq!(Expected::sha256(text), None, "{text}");
         }
     }
 }

@@ -1,22 +1,25 @@
 //! The runtime catalogue: which exact version meets a wish, and its layer.
 //!
-//! Knows the names `node` and `npm` (from an npm registry) and `static` (the platform's own file server). A runtime of
-//! an exact version is fetched once, verified against the registry's digest, packed, and kept as a layer for every
+//! Knows the names `node` and `npm` (from an npm registry), `python` (from a list of builds, or else the stack's own),
+//! `pip` and `uv` (from a Python package index), and `static` (the platform's own file server). A runtime of an exact
+//! version is fetched once, verified against the registry's digest, packed, and kept as a layer for every
 //! app; what is fetched at the same time is fetched once.
 
 mod choose;
 mod fetch;
 mod layout;
 mod npm;
+mod pypi;
+mod python;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use blobs::Blobs;
+use blobs::{Blobs, Draft};
 use engine::Engine;
-use inside_contract::{Runtime, RuntimeWish};
+use inside_contract::{PythonRequirement, Runtime, RuntimeWish};
 use store::Store;
 use vocabulary::{Digest, Timestamp};
 
@@ -51,6 +54,16 @@ pub enum Error {
         requirement: String,
         /// Exact versions, comma-separated.
         nearest: String,
+    },
+    /// A Python that is in the catalogue and cannot be fetched, while the stack has another.
+    #[error("Python {requirement} could not be fetched ({cause}); what this platform has without fetching is {own}")]
+    PythonAway {
+        /// As the app wrote it.
+        requirement: String,
+        /// Exact: the stack's own.
+        own: String,
+        /// Why it could not be fetched.
+        cause: Box<Error>,
     },
     /// The registry could not be asked.
     #[error("could not fetch {url} from the package source: {reason}")]
@@ -103,17 +116,44 @@ pub(crate) struct Runtimes {
     engine: Engine,
     config: Arc<Config>,
     npm: npm::Registry,
+    index: pypi::Index,
+    python: python::PythonBuilds,
     /// The version of `static`: the SHA-256 of its program.
     static_version: Option<String>,
     under_way: UnderWay,
+    /// The Python each stack is made with, by the stack's image, as far as it was asked since the start.
+    of_stacks: Arc<Mutex<HashMap<String, Runtime>>>,
 }
 
 impl Runtimes {
     pub(crate) fn new(store: Store, blobs: Blobs, engine: Engine, config: Arc<Config>) -> Result<Self, Error> {
         let client = fetch::client(config.ca_bundle.as_deref())?;
-        let npm = npm::Registry::new(client, config.sources.get("npm").cloned());
+        let source = |name: &str| config.sources.get(name).cloned();
+        let npm = npm::Registry::new(client.clone(), source("npm"));
+        let index = pypi::Index::new(client.clone(), source("pypi"));
+        let python = python::PythonBuilds::new(client, source("python"));
         let static_version = config.static_server.as_deref().map(layout::version_of).transpose()?;
-        Ok(Self { store, blobs, engine, config, npm, static_version, under_way: UnderWay::default() })
+        Ok(Self {
+            store,
+            blobs,
+            engine,
+            config,
+            npm,
+            index,
+            python,
+            static_version,
+            under_way: UnderWay::default(),
+            of_stacks: Arc::default(),
+        })
+    }
+
+    /// The Python this stack is made with, if it was asked.
+    pub(crate) fn of_the_stack(&self, stack: &str) -> Option<Runtime> {
+        self.of_stacks.lock().unwrap_or_else(PoisonError::into_inner).get(stack).cloned()
+    }
+
+    pub(crate) fn set_of_the_stack(&self, stack: String, python: Runtime) {
+        self.of_stacks.lock().unwrap_or_else(PoisonError::into_inner).insert(stack, python);
     }
 
     /// Whether a runtime of an earlier slug may be mounted again unasked. The file server is only worth it if it is
@@ -123,8 +163,14 @@ impl Runtimes {
     }
 
     /// The runtimes that meet these wishes, made if they are not there yet, beside those mounted that no wish is about.
-    pub(crate) async fn meet(&self, wishes: &[RuntimeWish], mounted: &[Mounted]) -> Result<Vec<Mounted>, Trouble> {
-        let mut met = Vec::new();
+    /// A wish for Python was met by the caller.
+    pub(crate) async fn meet(
+        &self,
+        wishes: &[RuntimeWish],
+        mounted: &[Mounted],
+        python: Option<Mounted>,
+    ) -> Result<Vec<Mounted>, Trouble> {
+        let mut met: Vec<Mounted> = python.into_iter().collect();
         for runtime in self.resolve(wishes, mounted).await? {
             let layer = self.ensure(&runtime).await?;
             met.push(Mounted { runtime, layer });
@@ -133,11 +179,49 @@ impl Runtimes {
         Ok(kept.cloned().chain(met.clone()).collect())
     }
 
+    /// The newest Python that meets a requirement, its layer made. Of those in the catalogue only the newest is tried:
+    /// an older one would be as far away.
+    pub(crate) async fn python(&self, requirement: &str) -> Result<Result<Mounted, Error>, Trouble> {
+        let wanted = match self.python_requirement(requirement) {
+            Ok(wanted) => wanted,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some(build) = python::newest(wanted) else {
+            let nearest = python::nearest(wanted);
+            let (name, requirement) = ("python".to_owned(), requirement.to_owned());
+            return Ok(Err(Error::Unavailable { name, requirement, nearest }));
+        };
+        let runtime = Runtime { name: "python".to_owned(), version: build.version.to_string() };
+        let _guard = self.alone(&runtime).await;
+        if let Some(layer) = self.known(&runtime).await? {
+            return Ok(Ok(Mounted { runtime, layer }));
+        }
+        let draft = self.draft("python").map_err(Trouble::from)?;
+        match self.python.download(build, draft).await {
+            Ok(draft) => {
+                let layer = self.make(&runtime, layout::Source::Python(draft, build.version)).await?;
+                Ok(Ok(Mounted { runtime, layer }))
+            }
+            Err(error @ Error::Integrity { .. }) => Err(error.into()),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// What a requirement of Python means; the platform's default if it is empty.
+    pub(crate) fn python_requirement(&self, requirement: &str) -> Result<PythonRequirement, Error> {
+        let text = if requirement.trim().is_empty() { &self.config.python } else { requirement };
+        text.parse().map_err(|_| Error::Requirement {
+            name: "python".to_owned(),
+            requirement: requirement.chars().take(80).collect(),
+        })
+    }
+
     /// Exact versions for wishes. Node brings npm along: the one asked for, or the newest that runs on it.
     async fn resolve(&self, wishes: &[RuntimeWish], mounted: &[Mounted]) -> Result<Vec<Runtime>, Error> {
         let mut found: Vec<Runtime> = Vec::new();
         let wish = |name: &str| wishes.iter().find(|wish| wish.name == name);
-        for other in wishes.iter().filter(|wish| wish.name != "npm") {
+        // Python's was met already: finding it may take an instance, which is not ours to start.
+        for other in wishes.iter().filter(|wish| wish.name != "npm" && wish.name != "python") {
             found.push(self.resolve_one(other).await?);
         }
         let node = found.iter().chain(mounted.iter().map(|mounted| &mounted.runtime)).find(|one| one.name == "node");
@@ -156,6 +240,9 @@ impl Runtimes {
         let version = match wish.name.as_str() {
             "node" => self.npm.node(&wish.requirement, &self.config.node).await?,
             "static" => self.static_version.clone().ok_or(Error::NoSource("static"))?,
+            "pip" | "uv" => {
+                pypi::pinned(&wish.name).map(str::to_owned).ok_or_else(|| Error::Unknown(wish.name.clone()))?
+            }
             name => return Err(Error::Unknown(name.to_owned())),
         };
         Ok(Runtime { name: wish.name.clone(), version })
@@ -163,17 +250,22 @@ impl Runtimes {
 
     /// The layer of an exact runtime.
     async fn ensure(&self, runtime: &Runtime) -> Result<Digest, Trouble> {
+        let _guard = self.alone(runtime).await;
+        if let Some(layer) = self.known(runtime).await? {
+            return Ok(layer);
+        }
+        let source = self.source(runtime).await?;
+        self.make(runtime, source).await
+    }
+
+    /// Waits until nobody else makes this runtime.
+    pub(crate) async fn alone(&self, runtime: &Runtime) -> tokio::sync::OwnedMutexGuard<()> {
         let lock = {
             let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
             under_way.retain(|_, lock| Arc::strong_count(lock) > 1);
             Arc::clone(under_way.entry(runtime.clone()).or_default())
         };
-        let _guard = lock.lock().await;
-        if let Some(layer) = self.known(runtime).await? {
-            return Ok(layer);
-        }
-        tracing::info!(runtime.name, runtime.version, "making a runtime's layer");
-        self.make(runtime).await
+        lock.lock_owned().await
     }
 
     /// The layer of an exact runtime that was made before. Says that it is in use, so that it is not collected before
@@ -192,20 +284,29 @@ impl Runtimes {
         Ok(layer)
     }
 
-    async fn make(&self, runtime: &Runtime) -> Result<Digest, Trouble> {
+    async fn make(&self, runtime: &Runtime, source: layout::Source) -> Result<Digest, Trouble> {
+        tracing::info!(runtime.name, runtime.version, "making a runtime's layer");
         let failed = |source| Error::File { name: runtime.name.clone(), source };
-        let source = self.source(runtime).await?;
         let (tar, tar_in) = pipes::pipe().map_err(failed)?;
-        let draft = self.blobs.draft().map_err(failed)?;
+        let draft = self.draft(&runtime.name)?;
         let blob: OwnedFd = draft.file().try_clone().map_err(failed)?.into();
-        let prefix = format!("/app/.heroku/{}", folder(&runtime.name));
+        let prefix = prefix(&runtime.name);
         let writing = tokio::task::spawn_blocking(move || source.write(tar_in));
         let (packed, written) = tokio::join!(self.engine.pack(&prefix, LIMIT, tar, blob), writing);
         let packed = packed?;
         written.map_err(std::io::Error::other).map_err(failed)?.map_err(failed)?;
         let layer = layers::finish(&self.blobs, &packed, draft).await?;
+        self.keep(runtime, &layer).await
+    }
+
+    fn draft(&self, name: &str) -> Result<Draft, Error> {
+        self.blobs.draft().map_err(|source| Error::File { name: name.to_owned(), source })
+    }
+
+    /// Records a runtime's layer.
+    pub(crate) async fn keep(&self, runtime: &Runtime, layer: &layers::Fresh) -> Result<Digest, Trouble> {
         let mut write = self.store.write().await?;
-        layers::record(&mut write, &[&layer]).await?;
+        layers::record(&mut write, &[layer]).await?;
         store::layers::set_runtime(&mut write, &runtime.name, &runtime.version, &layer.row.digest).await?;
         write.commit().await?;
         Ok(layer.row.digest.clone())
@@ -213,21 +314,21 @@ impl Runtimes {
 
     /// The verified bytes a runtime is made of.
     async fn source(&self, runtime: &Runtime) -> Result<layout::Source, Error> {
-        let package = match runtime.name.as_str() {
-            "node" => npm::NODE,
-            "npm" => npm::NPM,
+        let (draft, version) = (self.draft(&runtime.name)?, &runtime.version);
+        Ok(match runtime.name.as_str() {
+            "node" => layout::Source::Node(self.npm.download(npm::NODE, version, draft).await?),
+            "npm" => layout::Source::Npm(self.npm.download(npm::NPM, version, draft).await?),
+            "pip" => layout::Source::Pip(self.index.download("pip", version, draft).await?),
+            "uv" => layout::Source::Uv(self.index.download("uv", version, draft).await?),
             _ => {
                 let program: &Path = self.config.static_server.as_deref().ok_or(Error::NoSource("static"))?;
-                return Ok(layout::Source::Static(program.to_owned()));
+                layout::Source::Static(program.to_owned())
             }
-        };
-        let draft = self.blobs.draft().map_err(|source| Error::File { name: runtime.name.clone(), source })?;
-        let draft = self.npm.download(package, &runtime.version, draft).await?;
-        Ok(if runtime.name == "node" { layout::Source::Node(draft) } else { layout::Source::Npm(draft) })
+        })
     }
 }
 
-/// The folder under `/app/.heroku` a runtime is mounted at; npm lies within Node's, where Node looks for it.
-fn folder(name: &str) -> &str {
-    if name == "npm" { "node" } else { name }
+/// Where a runtime is mounted; npm lies within Node's folder, where Node looks for it.
+pub(crate) fn prefix(name: &str) -> String {
+    format!("{}/.heroku/{}", inside_contract::APP, if name == "npm" { "node" } else { name })
 }

@@ -17,6 +17,8 @@ pub(crate) const NODE: &str = if cfg!(target_arch = "aarch64") { "node-linux-arm
 /// The package of npm itself.
 pub(crate) const NPM: &str = "npm";
 
+/// What an installer asks a registry for.
+const ABBREVIATED: &str = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
 /// How long a package's list of versions is believed without asking again.
 const FRESH: Duration = Duration::from_mins(10);
 
@@ -100,7 +102,7 @@ impl Registry {
             nearest: "others than it".to_owned(),
         };
         let dist = &package.versions.get(version).ok_or_else(missing)?.dist;
-        let integrity = dist.integrity.as_deref().and_then(fetch::sha512_of);
+        let integrity = dist.integrity.as_deref().and_then(fetch::Expected::integrity);
         let integrity = integrity.ok_or_else(|| Error::Integrity { url: dist.tarball.clone() })?;
         fetch::download(&self.client, &dist.tarball, &integrity, draft).await
     }
@@ -125,7 +127,7 @@ impl Registry {
     async fn ask(&self, name: &str) -> Result<Package, Error> {
         let base = self.base.as_deref().ok_or(Error::NoSource("npm"))?;
         let url = format!("{}/{name}", base.trim_end_matches('/'));
-        let bytes = fetch::metadata(&self.client, &url).await?;
+        let bytes = fetch::metadata(&self.client, &url, ABBREVIATED).await?;
         serde_json::from_slice(&bytes).map_err(|error| Error::Fetch { url, reason: error.to_string() })
     }
 }

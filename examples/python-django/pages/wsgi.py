@@ -1,0 +1,8 @@
+"""Where gunicorn finds the app."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pages.settings")
+application = get_wsgi_application()
