@@ -10,10 +10,11 @@ mod product {
     pub mod retention;
     pub mod run;
     pub mod sharing;
+    pub mod stacks;
     pub mod traffic;
 }
 
-use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, run, sharing, traffic};
+use product::{accounts, bad_input, commands, deploys, everyday, isolation, retention, run, sharing, stacks, traffic};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -59,6 +60,7 @@ fn main() -> std::process::ExitCode {
         run::a_program_runs_inside_a_dyno,
         everyday::custom_domains_lead_to_the_app,
         everyday::what_there_is_is_listed,
+        stacks::an_imported_stack_is_chosen_built_on_and_run_on,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

@@ -43,9 +43,9 @@ enum Command {
     /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
     #[command(subcommand)]
     Users(accounts::UsersCommand),
-    /// Stack images: what dynos and builds run on
+    /// Stack images, which dynos and builds run on: build, import, list, remove
     #[command(subcommand)]
-    Stack(StackCommand),
+    Stack(stack::StackCommand),
     /// One of the platform's processes; started by `slipway up`
     #[command(hide = true)]
     Role {
@@ -69,12 +69,6 @@ enum Command {
     Forwarder,
 }
 
-#[derive(Debug, Subcommand)]
-enum StackCommand {
-    /// Build the stack images from Debian packages (minutes; cached), if they are missing or outdated
-    Build(Box<Written>),
-}
-
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Role { name, .. } => told(roles::run(&name)),
@@ -91,7 +85,7 @@ fn main() -> ExitCode {
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
         Command::Doctor(written) => settled(*written, doctor::run),
         Command::Users(command) => told(accounts::run(command)),
-        Command::Stack(StackCommand::Build(written)) => settled(*written, |settings| told(stack::ensure(settings))),
+        Command::Stack(command) => stack::run(command),
     }
 }
 

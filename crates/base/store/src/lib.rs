@@ -39,6 +39,7 @@ pub mod seal;
 pub mod second_factors;
 pub mod sessions;
 pub mod slugs;
+pub mod stacks;
 pub mod team_members;
 pub mod teams;
 

@@ -7,6 +7,7 @@
 //! ([`unbuilt`]).
 
 mod http;
+mod installed;
 mod platform;
 mod resources;
 mod router;
@@ -16,6 +17,7 @@ mod streams;
 mod unbuilt;
 pub mod users;
 
+pub use installed::Stacks;
 pub use platform::{Hosts, Platform, Repositories};
 pub use router::{Access, Endpoint, endpoints, router};
 pub use setup::{SetupError, create_administrator};
