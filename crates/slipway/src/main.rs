@@ -39,7 +39,7 @@ enum Command {
     #[command(after_help = "Use it so: eval \"$(slipway env)\"")]
     Env(Box<Written>),
     /// Look whether this machine can run the platform, and say what to mend
-    Doctor(Box<Written>),
+    Doctor(Box<doctor::Doctor>),
     /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
     #[command(subcommand)]
     Users(accounts::UsersCommand),
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
         }),
         Command::Down(written) => settled(*written, |settings| told(block_on(supervisor::down(settings)))),
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
-        Command::Doctor(written) => settled(*written, doctor::run),
+        Command::Doctor(doctor) => doctor::run(*doctor),
         Command::Users(command) => told(accounts::run(command)),
         Command::Stack(command) => stack::run(command),
     }
