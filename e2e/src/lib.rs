@@ -5,6 +5,9 @@
 mod browser;
 mod client;
 mod compatibility;
+mod crash_points;
+mod disk;
+mod held;
 mod http;
 mod leftovers;
 mod load;
@@ -18,11 +21,14 @@ mod witness;
 
 pub use browser::Browser;
 pub use client::{Client, Repository};
+pub use crash_points::CrashPoints;
+pub use disk::Disk;
+pub use held::Held;
 pub use http::{Connection, Response, request};
 pub use leftovers::leftovers;
 pub use load::{Load, Report};
 pub use outside::Outside;
-pub use platform::Platform;
+pub use platform::{Platform, program as slipway_program};
 pub use registry::{Layer as RegistryLayer, Registry};
 pub use run::{Output, run, until};
 pub use scenario::{Scenario, main};

@@ -67,6 +67,18 @@ impl Outside {
         format!("http://10.213.{}.2:{PORT}/{name}.tgz", self.net)
     }
 
+    /// This machine's address as it is seen from there.
+    pub fn gateway(&self) -> std::net::Ipv4Addr {
+        std::net::Ipv4Addr::new(10, 213, self.net, 1)
+    }
+
+    /// A command that runs a program there. Nothing of this machine's loopback is in reach.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.name)).arg(program);
+        command
+    }
+
     /// Addresses that answer, but not to dynos: a private host, and one where clouds keep their metadata.
     pub fn forbidden(&self) -> [String; 2] {
         [format!("192.168.{}.2 {PORT}", self.net), format!("169.254.170.{} {PORT}", self.net)]

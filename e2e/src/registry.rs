@@ -83,7 +83,7 @@ fn answer(mut stream: &TcpStream, shelf: &BTreeMap<String, Vec<u8>>, address: So
     for line in BufReader::new(stream).lines() {
         let line = line?;
         match line.strip_prefix("GET ") {
-            Some(rest) => path = rest.split(' ').next().unwrap_or_default().to_owned(),
+            Some(rest) => rest.split(' ').next().unwrap_or_default().clone_into(&mut path),
             None if line.is_empty() => break,
             None => authorized |= line.eq_ignore_ascii_case(&format!("authorization: Bearer {TOKEN}")),
         }
@@ -104,6 +104,5 @@ fn answer(mut stream: &TcpStream, shelf: &BTreeMap<String, Vec<u8>>, address: So
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hexadecimal: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hexadecimal}")
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }

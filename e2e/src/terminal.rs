@@ -87,8 +87,9 @@ impl<'a> Terminal<'a> {
         loop {
             if let Some(status) = self.child.try_wait()? {
                 let output = Output { status, stdout: std::mem::take(&mut self.shown), stderr: String::new() };
-                let arguments: Vec<&str> = self.words.split(' ').skip(1).collect();
-                self.platform.ran(&arguments, &output);
+                if let Some(line) = self.words.strip_prefix("heroku ") {
+                    self.platform.ran(&line.split(' ').collect::<Vec<_>>(), &output);
+                }
                 return Ok(output);
             }
             if begun.elapsed() > LIMIT {

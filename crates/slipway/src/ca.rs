@@ -4,9 +4,8 @@
 //! (`DATA/public/ca.pem`); `bundle.pem` beside it holds the host's authorities as well, for tools that know one file.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rcgen::{
@@ -14,8 +13,12 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use routes_table::Leaf;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use vocabulary::Secret;
 
+use crate::durable;
+use crate::fingerprint::Fingerprint;
 use crate::layout::Layout;
 use crate::settings::Settings;
 
@@ -68,9 +71,7 @@ impl Authority {
         let certificate = CertifiedIssuer::self_signed(params, key)?.pem();
         // The certificate first: a key without one would be read as broken.
         publish(certificate_file, &certificate)?;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(key_file)?;
-        file.write_all(key_text.as_bytes())?;
-        file.sync_all()?;
+        durable::write(key_file, key_text.as_bytes(), 0o600)?;
         Self::read(&key_text, certificate)
     }
 
@@ -90,6 +91,12 @@ impl Authority {
         self.leaf(names, addresses)
     }
 
+    /// A leaf for an app's host; nothing if it cannot be signed, which the log says.
+    pub(crate) fn app_leaf(&self, host: &str) -> Option<Leaf> {
+        let leaf = self.leaf(vec![host.to_owned()], &[]);
+        leaf.inspect_err(|error| tracing::error!(%error, host, "could not sign for the host of an app")).ok()
+    }
+
     fn leaf(&self, names: Vec<String>, addresses: &[IpAddr]) -> Result<Leaf, Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.clone())?;
@@ -103,8 +110,14 @@ impl Authority {
     }
 }
 
+/// The fingerprint of the authority, by which people elsewhere know this platform.
+pub(crate) fn fingerprint(layout: &Layout) -> io::Result<Fingerprint> {
+    let text = fs::read(layout.at("public/ca.pem"))?;
+    let certificate = CertificateDer::from_pem_slice(&text).map_err(io::Error::other)?;
+    Ok(Fingerprint::of(&certificate))
+}
+
 /// Writes a file that everybody may read, whatever the umask says.
 pub(crate) fn publish(path: &Path, text: &str) -> io::Result<()> {
-    fs::write(path, text)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
+    durable::write(path, text.as_bytes(), 0o644)
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use crate::ca::publish;
 use crate::layout::Layout;
@@ -29,8 +30,11 @@ impl Administrator {
 
 /// The URL under which this machine reaches the platform: the first listener, on the loopback if it listens everywhere.
 pub(crate) fn local_url(settings: &Settings, scheme: &str) -> String {
-    let port = settings.listen.first().map_or(5080, std::net::SocketAddr::port);
-    format!("{scheme}://127.0.0.1:{port}")
+    format!("{scheme}://127.0.0.1:{}", local_port(settings))
+}
+
+fn local_port(settings: &Settings) -> u16 {
+    settings.listen.first().map_or(5080, std::net::SocketAddr::port)
 }
 
 /// Prints the exports, for `eval "$(slipway env)"`.
@@ -38,61 +42,81 @@ pub(crate) fn print(settings: &Settings) -> io::Result<()> {
     let layout = Layout::open(&settings.data)?.ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, "this data folder was never up; run `slipway up` first")
     })?;
-    let url = local_url(settings, "http");
-    let before = trusted_before(&layout);
+    let trusted = trusted_but(&layout.at("public/bundle.pem"));
     // What lies there belongs to `slipway`: from here on we see and change no more than that user does.
     if rustix::process::geteuid().is_root() {
         Users::find_control()?.become_it()?;
     }
-    let bundle = bundle(&layout, &before)?;
-    let mut exports = vec![
+    let mut exports = exports(local_port(settings), &bundle(&layout, trusted)?);
+    match Administrator::read(&layout) {
+        Ok(administrator) => exports.push(("HEROKU_API_KEY", administrator.api_key)),
+        Err(error) => printer::warn(format!("# no HEROKU_API_KEY: the administrator's key cannot be read ({error})")),
+    }
+    say_exports(exports);
+    // The last line, so that it hides nothing from a shell that gets all in one.
+    match crate::ca::fingerprint(&layout) {
+        Ok(fingerprint) => {
+            printer::say(format!("# from another machine: slipway connect URL --fingerprint {fingerprint}"));
+        }
+        Err(error) => printer::warn(format!("# the authority cannot be read ({error})")),
+    }
+    Ok(())
+}
+
+/// What makes tools talk to a platform at a port of the loopback. `bundle` is a file with the authorities to trust.
+pub(crate) fn exports(port: u16, bundle: &str) -> Vec<(&'static str, String)> {
+    let (url, secure) = (format!("http://127.0.0.1:{port}"), format!("https://127.0.0.1:{port}/"));
+    vec![
         ("HEROKU_HOST", url.clone()),
         ("HEROKU_PARTICLEBOARD_URL", url.clone()),
         ("HEROKU_DATA_HOST", "127.0.0.1".to_owned()),
         ("HEROKU_STATUS_HOST", url.clone()),
         ("HEROKU_LOGIN_HOST", url.clone()),
-        ("HEROKU_BUILDPACK_REGISTRY_URL", url.clone()),
-        ("HEROKU_EXEC_URL", local_url(settings, "https") + "/"),
+        ("HEROKU_BUILDPACK_REGISTRY_URL", url),
+        ("HEROKU_EXEC_URL", secure),
         ("DISABLE_TELEMETRY", "true".to_owned()),
         ("HEROKU_SKIP_NEW_VERSION_CHECK", "true".to_owned()),
-        ("NODE_EXTRA_CA_CERTS", bundle.clone()),
-        ("GIT_SSL_CAINFO", bundle.clone()),
-        ("CURL_CA_BUNDLE", bundle),
-    ];
-    match Administrator::read(&layout) {
-        Ok(administrator) => exports.push(("HEROKU_API_KEY", administrator.api_key)),
-        Err(error) => printer::warn(format!("# no HEROKU_API_KEY: the administrator's key cannot be read ({error})")),
-    }
+        ("NODE_EXTRA_CA_CERTS", bundle.to_owned()),
+        ("GIT_SSL_CAINFO", bundle.to_owned()),
+        ("CURL_CA_BUNDLE", bundle.to_owned()),
+    ]
+}
+
+/// Says exports as lines of a POSIX shell.
+pub(crate) fn say_exports(exports: Vec<(&'static str, String)>) {
     for (name, value) in exports {
         printer::say(format!("export {name}={}", quoted(&value)));
     }
-    Ok(())
 }
 
-/// What this user's tools trusted before.
-fn trusted_before(layout: &Layout) -> Vec<String> {
-    let ours = layout.at("public/bundle.pem");
-    let theirs = trusted_bundles().into_iter().filter(|path| *path != ours);
+/// What this user's tools trust but for a bundle of ours.
+pub(crate) fn trusted_but(ours: &Path) -> Vec<String> {
+    let theirs = trusted_bundles().into_iter().filter(|path| path != ours);
     theirs.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
 }
 
 /// One file with our authority, the host's, and what was trusted before: each tool knows one file.
-fn bundle(layout: &Layout, trusted_before: &[String]) -> io::Result<String> {
+fn bundle(layout: &Layout, trusted: Vec<String>) -> io::Result<String> {
     let ours = layout.at("public/bundle.pem");
-    let mut all = fs::read_to_string(&ours)?;
-    let before = all.len();
-    for text in trusted_before {
+    let before = fs::read_to_string(&ours)?;
+    let all = merged(before.clone(), trusted);
+    let path = layout.at("public/bundle-with-yours.pem");
+    if all.len() > before.len() && publish(&path, &all).is_ok() {
+        return Ok(path.display().to_string());
+    }
+    Ok(ours.display().to_string())
+}
+
+/// Certificates, and those of more texts that are not among them.
+pub(crate) fn merged(mut all: String, more: Vec<String>) -> String {
+    for text in more {
         for certificate in text.split_inclusive("-----END CERTIFICATE-----\n") {
             if !all.contains(certificate.trim()) {
                 all.push_str(certificate);
             }
         }
     }
-    let path = layout.at("public/bundle-with-yours.pem");
-    if all.len() > before && publish(&path, &all).is_ok() {
-        return Ok(path.display().to_string());
-    }
-    Ok(ours.display().to_string())
+    all
 }
 
 /// A text as one word of a POSIX shell.

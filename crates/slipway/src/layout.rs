@@ -4,11 +4,11 @@
 //! DATA/install      the install id: 6 letters and digits; names cgroups, tables, links and /run/slipway-ID
 //! DATA/keys/        seal.key, ca.key, admin.json (0700, user slipway)
 //! DATA/public/      ca.pem, bundle.pem: what users need to trust us
-//! DATA/store/       slipway.db, the store (0700, user slipway)
+//! DATA/store/       slipway.db, the store, if it is in no other database (0700, user slipway); DATA/record says where it is
 //! DATA/blobs/ outputs/ logs/ pushes/  owned by control
 //! DATA/bin/         copies of our programs, for users that cannot pass to where they lie
 //! DATA/git/ hooks/ images/ stacks/ dynos/ disks/ programs/   owned by engine
-//! /run/slipway-ID/  engine.sock, control.sock, routes.sock, rendezvous.sock; settings.json, router.json, supervisor.pid, lock, slot
+//! /run/slipway-ID/  engine.sock, control.sock, routes.sock, rendezvous.sock; settings.json, database, router.json, supervisor.pid, lock, slot
 //!                   i/ (the engine's), mounts/ (layers), router/table.json (the router's copy of the routes)
 //! ```
 
@@ -57,7 +57,8 @@ impl Layout {
         let mut bytes = [0; 6];
         getrandom::fill(&mut bytes).map_err(|_| io::Error::other("the kernel gave no random bytes"))?;
         let install: String = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
-        fs::write(data.join("install"), &install)?;
+        // Its loss would be that of everything that is named after it.
+        crate::durable::write(&data.join("install"), install.as_bytes(), 0o644)?;
         Ok(Self { data: data.to_owned(), install })
     }
 

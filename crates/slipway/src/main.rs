@@ -4,8 +4,12 @@
 
 mod accounts;
 mod ca;
+mod connect;
+mod db;
 mod doctor;
+mod durable;
 mod env;
+mod fingerprint;
 mod layout;
 mod printer;
 mod roles;
@@ -38,11 +42,16 @@ enum Command {
     /// Print the exports that make heroku, git, curl and node talk to this platform
     #[command(after_help = "Use it so: eval \"$(slipway env)\"")]
     Env(Box<Written>),
+    /// Bring a platform on another machine to this one's loopback, where heroku, git and curl can talk to it
+    Connect(Box<connect::Connect>),
     /// Look whether this machine can run the platform, and say what to mend
     Doctor(Box<doctor::Doctor>),
     /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
     #[command(subcommand)]
     Users(accounts::UsersCommand),
+    /// The database that holds the record: migrate, copy
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Stack images, which dynos and builds run on: build, import, list, remove
     #[command(subcommand)]
     Stack(stack::StackCommand),
@@ -83,8 +92,10 @@ fn main() -> ExitCode {
         }),
         Command::Down(written) => settled(*written, |settings| told(block_on(supervisor::down(settings)))),
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
+        Command::Connect(asked) => told(block_on(connect::run(*asked))),
         Command::Doctor(doctor) => doctor::run(*doctor),
         Command::Users(command) => told(accounts::run(command)),
+        Command::Db(command) => told(db::run(command)),
         Command::Stack(command) => stack::run(command),
     }
 }

@@ -215,6 +215,10 @@ pub fn keys_are_added_listed_and_removed(client: &Client) -> Result<(), Failure>
     let told = e2e::run(std::process::Command::new("ssh-keygen").args(["-l", "-E", "md5", "-f", &files[0]]))?.good()?;
     let fingerprint = told.stdout.split("MD5:").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("none");
     ensure!(listed.contains(fingerprint), "{fingerprint} is not in {listed}");
+    let keys: serde_json::Value = serde_json::from_str(&listed)?;
+    for identity in [keys[0]["id"].as_str().ok_or("a key without an id")?, fingerprint] {
+        client.read(&format!("/account/keys/{identity}"))?;
+    }
     client.heroku(&["keys:remove", "desk"])?.good()?;
     ensure!(!client.heroku(&["keys"])?.good()?.stdout.contains("desk"), "still there");
     client.heroku(&["keys:clear"])?.good()?;

@@ -11,6 +11,7 @@ mod installed;
 mod platform;
 mod resources;
 mod router;
+mod served;
 mod setup;
 mod signin;
 mod streams;

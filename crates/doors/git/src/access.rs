@@ -49,7 +49,9 @@ impl IntoResponse for Denied {
             Self::Scope | Self::Permission => (StatusCode::FORBIDDEN, text).into_response(),
             Self::Store(error) => {
                 tracing::error!(%error, "could not look up a repository's app");
-                (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+                let away = error.is_away();
+                let status = if away { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+                (status, text).into_response()
             }
         }
     }

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use vocabulary::AppId;
 
 use crate::answer::Answer;
 use crate::app;
+use crate::connect::{self, Carried};
 use crate::head::{self, Head};
 use crate::host;
 use crate::limits::Refusal;
@@ -54,6 +57,9 @@ pub(crate) struct Connection {
     may_be_rendezvous: bool,
     /// Whether there were too many connections when it came.
     pub(crate) is_surplus: bool,
+    /// Its place among those that a `slipway connect` carries, if it is one.
+    #[expect(dead_code, reason = "it is held until the connection ends")]
+    carried: Option<connect::Place>,
 }
 
 /// What becomes of a connection after a request.
@@ -115,22 +121,31 @@ async fn open(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) -> Option
         peeked = timeout(worker.timeouts.first_bytes, socket.peek(&mut first)) => peeked.ok()?.ok()?,
         () = worker.closing() => return None,
     };
+    let mut carried = None;
     let (stream, Named { name, protocol: said }) = match first {
         _ if peeked == 0 => return None,
-        [TLS_HANDSHAKE] => handshake(&worker, socket).await?,
-        // A method is a token; PostgreSQL and others begin with a control byte and would not understand a refusal.
-        [byte] if byte.is_ascii_graphic() || byte == b'\r' => {
-            (Client::Plain(socket), Named { name: None, protocol: true })
+        [TLS_HANDSHAKE] => {
+            let (stream, named) = handshake(&worker, socket).await?;
+            if connect::is_chosen(stream.get_ref().1) {
+                // Boxed, as its two sessions would otherwise make every connection's task larger.
+                let (stream, named, place) = Box::pin(carry(&worker, stream)).await?;
+                carried = Some(place);
+                (stream, named)
+            } else {
+                (Client::Tls(Box::new(stream)), named)
+            }
         }
+        [byte] if may_begin_http(byte) => (Client::Plain(socket), Named::default()),
         _ => return None,
     };
-    let protocol = if matches!(stream, Client::Tls(_)) { "https" } else { "http" };
+    let protocol = if matches!(stream, Client::Tls(_) | Client::CarriedTls(_)) { "https" } else { "http" };
+    let may_be_rendezvous = protocol == "https" && !said;
     let (stream, buffer) = (Shared::new(stream), BytesMut::new());
-    let may_be_rendezvous = !said;
-    Some(Connection { worker, stream, buffer, client, port, protocol, name, may_be_rendezvous, is_surplus })
+    Some(Connection { worker, stream, buffer, client, port, protocol, name, may_be_rendezvous, is_surplus, carried })
 }
 
 /// What a client said before it said anything.
+#[derive(Debug, Default)]
 struct Named {
     /// The host.
     name: Option<String>,
@@ -138,12 +153,40 @@ struct Named {
     protocol: bool,
 }
 
-async fn handshake(worker: &Worker, socket: TcpStream) -> Option<(Client, Named)> {
+/// A method is a token; PostgreSQL and others begin with a control byte and would not understand a refusal.
+fn may_begin_http(byte: u8) -> bool {
+    byte.is_ascii_graphic() || byte == b'\r'
+}
+
+async fn handshake<S>(worker: &Worker, socket: S) -> Option<(TlsStream<S>, Named)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let accepted = timeout(worker.timeouts.handshake, TlsAcceptor::from(Arc::clone(&worker.tls)).accept(socket)).await;
     let stream = accepted.ok()?.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()?;
     let session = stream.get_ref().1;
     let named = Named { name: session.server_name().map(str::to_owned), protocol: session.alpn_protocol().is_some() };
-    Some((Client::Tls(Box::new(stream)), named))
+    Some((stream, named))
+}
+
+/// What a `slipway connect` carries is taken for a connection of its own, by the same first byte.
+async fn carry(worker: &Worker, stream: TlsStream<TcpStream>) -> Option<(Client, Named, connect::Place)> {
+    let place = worker.carried.take()?;
+    let mut carried = Carried::new(stream);
+    let first = tokio::select! {
+        first = timeout(worker.timeouts.first_bytes, carried.peek()) => first.ok()?.ok()??,
+        () = worker.closing() => return None,
+    };
+    match first {
+        TLS_HANDSHAKE => {
+            let (stream, named) = handshake(worker, carried).await?;
+            // One in another would be no use to anybody but those who look for the end of our memory.
+            let nested = connect::is_chosen(stream.get_ref().1);
+            (!nested).then(|| (Client::CarriedTls(Box::new(stream)), named, place))
+        }
+        byte if may_begin_http(byte) => Some((Client::Carried(Box::new(carried)), Named::default(), place)),
+        _ => None,
+    }
 }
 
 impl Connection {

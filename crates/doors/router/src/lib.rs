@@ -10,6 +10,7 @@
 //!    │ accept        worker       one thread per core; a request never leaves it, so it needs no lock
 //!    │ first byte    connection   0x16 is TLS, a letter is HTTP, all else is closed
 //!    │ handshake     tls          certificate by name from the table in use
+//!    │ protocol      connect      a `slipway connect` carries a connection: once more from the first byte
 //!    │ first line    rendezvous   a secret is no request: control hands over the streams of a program (session)
 //!    │ head          scan, head   read by us, strictly: what has two readings gets 400 before anybody acts on it
 //!    │ body length   framing      one length or none; `chunked` takes chunks apart
@@ -44,6 +45,7 @@ mod choice;
 mod chunked;
 mod codes;
 mod config;
+mod connect;
 mod connection;
 mod forward;
 mod framing;
@@ -76,6 +78,7 @@ use std::thread;
 use tokio::sync::watch;
 
 pub use config::{Config, Timeouts};
+pub use connect::PROTOCOL as CONNECT_PROTOCOL;
 
 /// Why a router cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +112,7 @@ pub fn run(config: Config, shutdown: watch::Receiver<bool>) -> Result<(), Error>
         shutdown,
         connections: Arc::default(),
         max_connections: config.max_connections,
+        carried: connect::Places::new(config.max_connections),
     };
     let link = link::Link { socket: config.routes_socket, file: config.table_file, current, batches };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Ready)?;

@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
+use crate::connect::Carried;
+
 /// How much is read at once, in bytes.
 const SCRATCH: usize = 16 * 1024;
 
@@ -98,6 +100,8 @@ impl Shared<Client> {
         let socket = match &*client {
             Client::Plain(stream) => stream,
             Client::Tls(stream) => stream.get_ref().0,
+            Client::Carried(stream) => stream.socket(),
+            Client::CarriedTls(stream) => stream.get_ref().0.socket(),
         };
         if let Err(error) = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO)) {
             tracing::warn!(%error, "cannot reset a connection");
@@ -112,6 +116,10 @@ pub(crate) enum Client {
     Plain(TcpStream),
     /// HTTP through TLS; boxed, since it is large and the rarer one on a small machine.
     Tls(Box<TlsStream<TcpStream>>),
+    /// HTTP as it is, carried by a `slipway connect`.
+    Carried(Box<Carried>),
+    /// HTTP through TLS, carried so.
+    CarriedTls(Box<TlsStream<Carried>>),
 }
 
 impl AsyncRead for Client {
@@ -119,6 +127,8 @@ impl AsyncRead for Client {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Carried(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::CarriedTls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -128,6 +138,8 @@ impl AsyncWrite for Client {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Carried(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::CarriedTls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -139,6 +151,8 @@ impl AsyncWrite for Client {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Carried(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::CarriedTls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -146,6 +160,8 @@ impl AsyncWrite for Client {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Carried(stream) => Pin::new(stream).poll_flush(cx),
+            Self::CarriedTls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -153,6 +169,8 @@ impl AsyncWrite for Client {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Carried(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::CarriedTls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -9,6 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::Error;
+use crate::connect;
 use crate::routes::Current;
 
 /// Chooses a certificate by the name a client gives.
@@ -27,6 +28,6 @@ pub(crate) fn config(current: Arc<Current>) -> Result<Arc<ServerConfig>, Error> 
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config =
         versions.map_err(Error::Tls)?.with_no_client_auth().with_cert_resolver(Arc::new(Resolver(current)));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), connect::PROTOCOL.to_vec()];
     Ok(Arc::new(config))
 }

@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Timeouts;
+use crate::connect::Places;
 use crate::connection;
 use crate::lines::{Lines, Outbox};
 use crate::routes::Current;
@@ -49,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) connections: Arc<AtomicUsize>,
     /// How many there may be.
     pub(crate) max_connections: usize,
+    /// Those of them that a `slipway connect` carries.
+    pub(crate) carried: Places,
 }
 
 /// One worker, as its connections see it.
@@ -68,6 +71,8 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     /// Its log lines.
     pub(crate) lines: Lines,
+    /// Connections that a `slipway connect` carries, over all workers.
+    pub(crate) carried: Places,
     shutdown: RefCell<watch::Receiver<bool>>,
     random: Cell<u64>,
     live: Cell<usize>,
@@ -84,6 +89,7 @@ impl Worker {
             tls: plan.tls,
             pool: Pool::default(),
             lines: Lines::new(plan.outbox),
+            carried: plan.carried,
             shutdown: RefCell::new(plan.shutdown),
             random: Cell::new(RandomState::new().hash_one(0) | 1),
             live: Cell::new(0),

@@ -21,7 +21,7 @@ use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    vocabulary::Digest::from_bytes(&Sha256::digest(bytes).into()).to_string()
 }
 
 /// A tar under construction.

@@ -7,6 +7,7 @@ mod host;
 mod kernel;
 mod network;
 mod programs;
+mod record;
 
 use std::fs;
 use std::process::{Command, ExitCode, Stdio};
@@ -32,9 +33,9 @@ pub(crate) fn run(doctor: Doctor) -> ExitCode {
     crate::settled(doctor.written, |settings| {
         let findings = examine(settings);
         if json {
-            finding::print_json(&findings)
+            finding::print_json(&findings);
         } else {
-            finding::print(&findings)
+            finding::print(&findings);
         }
         if finding::can_run(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
@@ -47,6 +48,7 @@ fn examine(settings: &Settings) -> Vec<finding::Finding> {
     findings.extend(programs::all());
     findings.extend(host::all(settings));
     findings.extend(network::all(settings, &running));
+    findings.extend(record::all(settings));
     findings
 }
 

@@ -139,13 +139,11 @@ fn listener(line: &str) -> Option<SocketAddr> {
         return None;
     }
     let word = |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).map(u32::swap_bytes).ok();
-    let ip = match address.len() {
-        8 => IpAddr::V4(Ipv4Addr::from(word(0)?)),
-        _ => {
-            let words = [word(0)?, word(1)?, word(2)?, word(3)?];
-            let bits = words.iter().fold(0u128, |bits, word| bits << 32 | u128::from(*word));
-            IpAddr::V6(Ipv6Addr::from(bits))
-        }
+    let ip = if address.len() == 8 {
+        IpAddr::V4(Ipv4Addr::from(word(0)?))
+    } else {
+        let words = [word(0)?, word(1)?, word(2)?, word(3)?];
+        IpAddr::V6(Ipv6Addr::from_bits(words.iter().fold(0, |bits, word| (bits << 32) | u128::from(*word))))
     };
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }

@@ -5,11 +5,12 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use base64::Engine as _;
 use clap::Args;
 use local::stack::import::StackImport;
 use vocabulary::{Secret, Stack};
 
-use super::installed::{self, Use};
+use super::installed::{self, Record, Use};
 use super::reference::{InvalidReference, Reference};
 use super::registry::{self, Credentials};
 use crate::layout::Layout;
@@ -85,14 +86,14 @@ enum Error {
 }
 
 /// Runs the command.
-pub(super) fn run(asked: Import) -> ExitCode {
-    let written = asked.written.clone();
-    crate::settled(written, |settings| crate::told(import(&asked, settings)))
+pub(super) fn run(asked: &Import) -> ExitCode {
+    crate::settled(asked.written.clone(), |settings| crate::told(import(asked, settings)))
 }
 
 fn import(asked: &Import, settings: &Settings) -> Result<(), Error> {
     let stack: Stack = asked.name.parse().map_err(|error| Error::Name(asked.name.clone(), error))?;
-    let used = installed::used(&settings.data, stack)?;
+    let record = Record::of_settings(settings);
+    let used = installed::used(&record, stack)?;
     if let Use { apps, .. } = &used
         && !apps.is_empty()
         && !asked.replace
@@ -120,7 +121,7 @@ fn import(asked: &Import, settings: &Settings) -> Result<(), Error> {
     run.forget();
     build.iter().for_each(Image::forget);
     // Compiled for the image that was replaced.
-    installed::forget_caches(&settings.data, stack)?;
+    installed::forget_caches(&record, stack)?;
     let report = imported.build.as_ref().unwrap_or(&imported.run);
     if !report.lacks.is_empty() {
         printer::warn(format!(
@@ -206,9 +207,8 @@ fn read_credentials(file: &Path, reference: &Reference) -> Result<Option<Credent
     }
     let config: serde_json::Value = serde_json::from_str(&text).map_err(|error| odd(&error.to_string()))?;
     let names = [reference.host.as_str(), "https://index.docker.io/v1/"];
-    let names = names.iter().take(if reference.host == "registry-1.docker.io" { 2 } else { 1 });
-    let Some(auth) = names.filter_map(|name| config["auths"][name]["auth"].as_str()).next() else { return Ok(None) };
-    use base64::Engine as _;
+    let mut names = names.iter().take(if reference.host == "registry-1.docker.io" { 2 } else { 1 });
+    let Some(auth) = names.find_map(|name| config["auths"][name]["auth"].as_str()) else { return Ok(None) };
     let bytes = base64::engine::general_purpose::STANDARD.decode(auth).map_err(|error| odd(&error.to_string()))?;
     pair(&String::from_utf8_lossy(&bytes)).map(Some).ok_or_else(|| odd("it holds no user and password"))
 }

@@ -5,19 +5,22 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use clap::Args;
-use store::Store;
 use store::seal::SealKey;
+use store::{Database, Store};
 use vocabulary::{AppName, Stack};
 
 use crate::layout::Layout;
 use crate::printer;
-use crate::settings::{Mistakes, Place};
+use crate::settings::{Mistakes, Place, Settings};
+use crate::supervisor::of_install;
 use crate::users::Users;
 
+/// What the record is sealed with; made with it.
+const KEY: &str = "keys/seal.key";
 /// How many apps are named before the rest is counted.
 const NAMED: usize = 8;
 
@@ -26,6 +29,25 @@ const NAMED: usize = 8;
 pub(crate) struct List {
     #[command(flatten)]
     place: Place,
+}
+
+/// Where an install's record is.
+pub(super) struct Record {
+    /// The data folder.
+    pub(super) data: PathBuf,
+    named: Option<Database>,
+}
+
+impl Record {
+    pub(super) fn of((data, named): (PathBuf, Option<Database>)) -> Self {
+        Self { data, named }
+    }
+
+    pub(super) fn of_settings(settings: &Settings) -> Self {
+        // What is no database was refused when the settings were read.
+        let named = settings.database_url.as_ref().and_then(|url| url.reveal().parse().ok());
+        Self { data: settings.data.clone(), named }
+    }
 }
 
 /// Why it cannot be told.
@@ -57,12 +79,12 @@ struct Image {
 
 /// Runs the command.
 pub(super) fn run(list: &List) -> Result<(), Error> {
-    let data = list.place.data()?;
-    let images = images(&data).map_err(Error::Folder)?;
+    let record = Record::of(list.place.settle()?);
+    let images = images(&record.data).map_err(Error::Folder)?;
     let mut stacks: Vec<Stack> = Stack::KNOWN.to_vec();
     stacks.extend(images.keys().filter_map(|name| name.parse().ok()).filter(|stack| !Stack::KNOWN.contains(stack)));
     let all: Vec<Stack> = stacks.clone();
-    let mut used = with_store(&data, async move |store| {
+    let mut used = with_store(&record, async move |store| {
         // One that apps depend on and that is gone is told as well.
         let mut used = BTreeMap::new();
         for stack in all.into_iter().chain(store::stacks::in_use(&store).await?) {
@@ -95,14 +117,14 @@ pub(super) fn run(list: &List) -> Result<(), Error> {
 }
 
 /// The apps that depend on a stack; none before the platform was ever up.
-pub(super) fn used(data: &Path, stack: Stack) -> Result<Use, Error> {
-    let apps = with_store(data, async move |store| store::stacks::apps_on(&store, stack).await)?;
+pub(super) fn used(record: &Record, stack: Stack) -> Result<Use, Error> {
+    let apps = with_store(record, async move |store| store::stacks::apps_on(&store, stack).await)?;
     Ok(Use { apps: apps.unwrap_or_default() })
 }
 
 /// Forgets the build caches on a stack.
-pub(super) fn forget_caches(data: &Path, stack: Stack) -> Result<(), Error> {
-    with_store(data, async move |store| {
+pub(super) fn forget_caches(record: &Record, stack: Stack) -> Result<(), Error> {
+    with_store(record, async move |store| {
         let mut write = store.write().await?;
         store::stacks::forget_caches(&mut write, stack).await?;
         write.commit().await
@@ -144,18 +166,21 @@ fn images(data: &Path) -> io::Result<BTreeMap<String, Image>> {
 
 /// Does something with the store, as the user that owns it; nothing if there is no store yet.
 fn with_store<T: Send + 'static, F: Future<Output = Result<T, store::Error>>>(
-    data: &Path,
+    record: &Record,
     work: impl FnOnce(Store) -> F + Send,
 ) -> Result<Option<T>, Error> {
-    let Some(layout) = Layout::open(data).map_err(Error::Folder)?.filter(|layout| layout.store().exists()) else {
+    let Some(layout) = Layout::open(&record.data).map_err(Error::Folder)?.filter(|layout| layout.at(KEY).exists())
+    else {
         return Ok(None);
     };
+    // Known to root alone, so that it is looked up before.
+    let database = of_install(record.named.clone(), &layout).map_err(Error::Folder)?;
     // Only that thread gives up being root: an import goes on as root.
     let worker = || {
-        let owner = Users::find_control().and_then(|owner| owner.become_it());
+        let owner = Users::find_control().and_then(crate::users::User::become_it);
         owner.map_err(Error::Folder)?;
-        let key = SealKey::load(&layout.at("keys/seal.key")).map_err(Error::Folder)?;
-        crate::block_on(async { Ok(work(Store::join(&layout.store(), key).await?).await?) })
+        let key = SealKey::load(&layout.at(KEY)).map_err(Error::Folder)?;
+        crate::block_on(async { Ok(work(Store::join_at(&database, key).await?).await?) })
     };
     let broke = |_| Err(Error::Folder(io::Error::other("the work broke off")));
     thread::scope(|scope| scope.spawn(worker).join().unwrap_or_else(broke)).map(Some)

@@ -47,7 +47,7 @@ pub(crate) fn run(command: StackCommand) -> std::process::ExitCode {
     match command {
         StackCommand::Build(written) => crate::settled(*written, |settings| crate::told(ensure(settings))),
         StackCommand::List(list) => crate::told(installed::run(&list)),
-        StackCommand::Import(asked) => import::run(*asked),
+        StackCommand::Import(asked) => import::run(&asked),
         StackCommand::Remove(remove) => crate::told(remove::run(&remove)),
     }
 }

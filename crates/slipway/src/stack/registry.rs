@@ -286,7 +286,7 @@ pub(crate) fn client(ca_bundle: &Path) -> Result<Client, Error> {
     let mut builder = Client::builder()
         .user_agent("slipway")
         .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(60))
+        .read_timeout(Duration::from_mins(1))
         .redirect(follow);
     if let Ok(pem) = fs::read(ca_bundle) {
         let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| Error::Reach(host(), error))?;

@@ -40,14 +40,15 @@ pub(crate) enum Error {
 
 /// Runs the command.
 pub(super) fn run(remove: &Remove) -> Result<(), Error> {
-    let data = remove.place.data()?;
+    let record = installed::Record::of(remove.place.settle()?);
+    let data = &record.data;
     let missing = || Error::Missing(remove.name.clone());
     let stack: Stack = remove.name.parse().map_err(|_| missing())?;
     let folder = data.join("stacks").join(stack.name());
     if !folder.join("manifest.json").exists() {
         return Err(missing());
     }
-    let apps = installed::used(&data, stack)?.apps;
+    let apps = installed::used(&record, stack)?.apps;
     if !apps.is_empty() {
         return Err(Error::InUse(stack, installed::told(&apps)));
     }
@@ -55,7 +56,7 @@ pub(super) fn run(remove: &Remove) -> Result<(), Error> {
     let hidden = data.join("stacks").join(format!(".import-{}-removed", std::process::id()));
     fs::rename(&folder, &hidden).map_err(|error| Error::Folder(folder, error))?;
     fs::remove_dir_all(&hidden).map_err(|error| Error::Folder(hidden, error))?;
-    installed::forget_caches(&data, stack)?;
+    installed::forget_caches(&record, stack)?;
     printer::say(format!("Stack {stack}: removed"));
     if let Some(image) = stack.stand_in() {
         printer::say(format!("{image} provides {stack} again"));

@@ -7,10 +7,12 @@
 //! ```
 //!
 //! The supervisor owns every listening socket, so that a role's end closes none: what connects while a role is away
-//! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`.
+//! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`; the URL of
+//! the database, which may hold a password, lies beside them and is handed to control alone.
 
 mod group;
 mod programs;
+mod record;
 mod role;
 mod router_process;
 mod sockets;
@@ -24,6 +26,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
+use crashpoints::Point;
 use rustix::fs::FlockOperation;
 use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +34,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 pub(crate) use programs::copy as copy_programs;
+pub(crate) use record::{DATABASE, of_install};
 pub(crate) use role::FIRST_FD;
 pub(crate) use stop::down;
 
@@ -53,6 +57,12 @@ pub(crate) enum Error {
     /// Another supervisor holds the lock.
     #[error("this data folder is served by another `slipway up` already (lock {0})")]
     Running(PathBuf),
+    /// No database is named, and the record is not in the default one.
+    #[error(
+        "the record of this install is in another database ({0}); name it by --database-url or SLIPWAY_DATABASE_URL, or \
+         name sqlite:{1} to go on with what is there"
+    )]
+    Elsewhere(String, String),
     /// A step failed.
     #[error("could not {doing}")]
     Step {
@@ -85,17 +95,22 @@ struct Supervisor {
 
 /// Brings the platform up and keeps it up until a signal says otherwise.
 pub(crate) async fn up(settings: &Settings) -> Result<(), Error> {
+    settings.watch_crash_points();
     let supervisor = Supervisor::prepare(settings)?;
     let listeners = supervisor.listeners(settings)?;
     let mut interrupts = Signals::new().map_err(doing("listen for signals"))?;
     let (replace_router, router_to_replace) = mpsc::channel(1);
 
     printer::say("starting the engine …");
+    crashpoints::reach(Point::SupervisorPrepared);
     supervisor.start_engine().await?;
     printer::say("starting control …");
+    crashpoints::reach(Point::SupervisorEngineUp);
     supervisor.start_control(replace_router).await?;
     printer::say("starting the router …");
+    crashpoints::reach(Point::SupervisorControlUp);
     supervisor.start_router(listeners, router_to_replace).await?;
+    crashpoints::reach(Point::SupervisorRouterUp);
     crate::env::announce(settings, &supervisor.layout);
     crate::roles::tell_systemd("READY=1");
 
@@ -122,6 +137,9 @@ impl Supervisor {
         let file = layout.in_run("settings.json");
         let text = serde_json::to_vec(settings).map_err(io::Error::other).map_err(doing("write the settings"))?;
         write_private(&file, &text).map_err(doing("leave the settings for the roles"))?;
+        let database = record::database(settings, &layout)?;
+        write_private(&layout.in_run(DATABASE), database.reveal().as_bytes())
+            .map_err(doing("leave the database's URL for control"))?;
         let (read, write) = io::pipe().map_err(doing("make a pipe"))?;
         Ok(Self {
             layout,
@@ -150,7 +168,7 @@ impl Supervisor {
     async fn start_engine(&self) -> Result<(), Error> {
         let socket = sockets::unix(&self.layout.in_run("engine.sock"), self.users.control)
             .map_err(doing("open the engine's socket"))?;
-        self.start("engine", None, vec![("engine".to_owned(), socket)]).await
+        self.start("engine", None, vec![("engine".to_owned(), socket)], None).await
     }
 
     async fn start_control(&self, replace_router: mpsc::Sender<u32>) -> Result<(), Error> {
@@ -165,7 +183,8 @@ impl Supervisor {
             ("rendezvous".to_owned(), open("rendezvous.sock")?),
             ("complain".to_owned(), complain.into()),
         ];
-        self.start("control", Some(self.users.control), sockets).await
+        let database = Some((DATABASE, self.layout.in_run(DATABASE)));
+        self.start("control", Some(self.users.control), sockets, database).await
     }
 
     /// Starts a role, waits until it is ready, and from then on restarts it whenever it ends.
@@ -174,9 +193,10 @@ impl Supervisor {
         name: &'static str,
         user: Option<User>,
         sockets: Vec<(String, OwnedFd)>,
+        secret: Option<(&'static str, PathBuf)>,
     ) -> Result<(), Error> {
         let lifeline = self.lifeline.0.try_clone().map_err(doing("share the lifeline"))?;
-        let role = Role { name, user, sockets, lifeline: Some(lifeline), group: self.group.clone() };
+        let role = Role { name, user, sockets, lifeline: Some(lifeline), secret, group: self.group.clone() };
         let (child, mut pipe) = role.spawn(&self.settings).map_err(doing(format!("start {name}")))?;
         ready(name, &mut pipe).await.map_err(doing(format!("bring {name} up")))?;
         let keeper = tokio::spawn(keep_running(role, child, self.settings.clone()));
@@ -193,7 +213,7 @@ impl Supervisor {
     /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to drain.
     async fn start_router(&self, listeners: Vec<(String, OwnedFd)>, replace: mpsc::Receiver<u32>) -> Result<(), Error> {
         let (user, group) = (Some(self.users.router), self.group.clone());
-        let router = Role { name: "router", user, sockets: listeners, lifeline: None, group };
+        let router = Role { name: "router", user, sockets: listeners, lifeline: None, secret: None, group };
         let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
         let handle = match running {
             Some((process, handle)) if process.is_current() && process.serves(&router) => {

@@ -1,6 +1,6 @@
 //! `/stacks`.
 
-use access::action::Browse;
+use access::action::{Browse, ViewApp};
 use axum::Json;
 use axum::extract::{Path, State};
 use vocabulary::Stack;
@@ -12,6 +12,11 @@ use crate::resources::catalogue::{self, SINCE};
 
 /// `GET /stacks`
 pub(crate) async fn list(_caller: Permitted<Browse>, State(state): State<Shared>) -> Result<Json<Vec<schema::Stack>>> {
+    Ok(Json(state.stacks.all().await?.into_iter().map(shape).collect()))
+}
+
+/// `GET /apps/{app}/available-stacks`
+pub(crate) async fn of_app(_own: Permitted<ViewApp>, State(state): State<Shared>) -> Result<Json<Vec<schema::Stack>>> {
     Ok(Json(state.stacks.all().await?.into_iter().map(shape).collect()))
 }
 

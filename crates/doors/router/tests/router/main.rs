@@ -4,6 +4,7 @@
 
 mod bodies;
 mod codes;
+mod connect;
 mod harness;
 mod platform;
 mod rendezvous;

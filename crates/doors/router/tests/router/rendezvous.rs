@@ -14,15 +14,28 @@ use wire::Connection;
 use crate::harness::{House, PATIENCE, table, to_end};
 use crate::tables::handshake;
 
-const SECRET: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDE-_";
+pub(crate) const SECRET: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDE-_";
 
-/// A router, control at its rendezvous, and a client that said its secret.
-async fn meet(answer: Answer) -> (House, TlsStream<TcpStream>, UnixStream, String) {
-    let mut table = table(1, Web::None);
+/// A router that speaks TLS.
+pub(crate) async fn with_tls(web: Web, max_connections: usize) -> House {
+    let mut table = table(1, web);
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = vocabulary::Secret::new(made.signing_key.serialize_pem());
     table.leaves = vec![Leaf { names: vec!["localhost".to_owned()], chain: made.cert.pem(), key }];
-    let house = House::start(table, Timeouts::default(), 1000).await;
+    House::start(table, Timeouts::default(), max_connections).await
+}
+
+/// A router, control at its rendezvous, and a client that said its secret.
+async fn meet(answer: Answer) -> (House, TlsStream<TcpStream>, UnixStream, String) {
+    let house = with_tls(Web::None, 1000).await;
+    let (program, control) = at_rendezvous(&house, answer);
+    let mut client = handshake(&house, "localhost").await;
+    client.write_all(format!("{SECRET}\r\n").as_bytes()).await.unwrap();
+    (house, client, program, control.await.unwrap())
+}
+
+/// Control's end of one rendezvous: the program, and the secret that came.
+pub(crate) fn at_rendezvous(house: &House, answer: Answer) -> (UnixStream, tokio::task::JoinHandle<String>) {
     let listener = UnixListener::bind(house.folder.path().join("rendezvous.sock")).unwrap();
     let (program, streams) = UnixStream::pair().unwrap();
     let control = tokio::spawn(async move {
@@ -33,12 +46,10 @@ async fn meet(answer: Answer) -> (House, TlsStream<TcpStream>, UnixStream, Strin
         router.sender.send(&answer, &fds).await.unwrap();
         secret.reveal().to_owned()
     });
-    let mut client = handshake(&house, "localhost").await;
-    client.write_all(format!("{SECRET}\r\n").as_bytes()).await.unwrap();
-    (house, client, program, control.await.unwrap())
+    (program, control)
 }
 
-async fn piece(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
+pub(crate) async fn piece(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut bytes = vec![0; 64 * 1024];
     let count = timeout(PATIENCE, stream.read(&mut bytes)).await.unwrap().unwrap();
     String::from_utf8(bytes[..count].to_vec()).unwrap()

@@ -123,16 +123,29 @@ async fn tls_by_name() {
 }
 
 pub(crate) async fn handshake(house: &House, name: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let stream = TcpStream::connect(house.address).await.unwrap();
+    handshake_over(stream, name, &[]).await.unwrap()
+}
+
+/// A handshake over any stream, with a protocol named in it or none.
+pub(crate) async fn handshake_over<S>(
+    stream: S,
+    name: &str,
+    protocol: &[u8],
+) -> std::io::Result<tokio_rustls::client::TlsStream<S>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
         .with_no_client_auth();
-    let stream = TcpStream::connect(house.address).await.unwrap();
+    config.alpn_protocols = [protocol].iter().filter(|name| !name.is_empty()).map(|name| name.to_vec()).collect();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// Trusts anyone: which certificate came is what the test looks at.

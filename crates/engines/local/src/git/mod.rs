@@ -13,6 +13,7 @@
 //! A repository is deleted with its app; should that have failed, `rooms/retention` finds it without one. What grows
 //! in it is bounded by `tidy`, which the same room asks for.
 
+mod lasting;
 mod tidy;
 
 use std::fs;
@@ -25,6 +26,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crashpoints::Point;
 use engine::{GitService, Refusal};
 use rustix::process::Resource;
 use sys::confine::{Confinement, Files, confine};
@@ -110,9 +112,12 @@ impl Repositories {
         if status != 0 {
             return Err(Refusal::Failed(format!("git init ended with {status}")));
         }
+        lasting::everything(fresh.clone()).await.map_err(failed("make a repository last"))?;
         match fs::rename(&fresh, &target) {
             Err(_) if target.exists() => Ok(()),
-            done => done.map_err(failed("put a repository in place")),
+            done => {
+                done.and_then(|()| lasting::folder(&self.config.folder)).map_err(failed("put a repository in place"))
+            }
         }
     }
 
@@ -148,7 +153,12 @@ impl Repositories {
         }
         let [stdin, stdout, stderr] = standard;
         command.stdin(stdin).stdout(stdout).stderr(stderr);
-        self.wait(&self.children, command, &repository, hook, self.largest_input()).await
+        let status = self.wait(&self.children, command, &repository, hook, self.largest_input()).await?;
+        if service == GitService::Receive && status == 0 {
+            lasting::folders(repository).await.map_err(failed("make a push last"))?;
+            crashpoints::reach(Point::EngineGitEnded);
+        }
+        Ok(status)
     }
 
     fn path(&self, app: AppId) -> PathBuf {
@@ -223,7 +233,7 @@ impl Repositories {
 }
 
 /// What is the same for every repository. On the command line, where nothing in a repository overrules it.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 17] = [
     // Malformed objects and hostile trees (`.git` in disguise, `..`, `.gitmodules` tricks) are refused.
     "transfer.fsckObjects=true",
     "receive.fsckObjects=true",
@@ -241,6 +251,10 @@ const SETTINGS: [&str; 15] = [
     // The owner is checked by us; git sees the folder above as foreign.
     "safe.directory=*",
     "core.logAllRefUpdates=false",
+    // What git wrote is on the disk before it says so; by itself it syncs neither loose objects nor references. Folders
+    // are ours to sync: see `lasting`.
+    "core.fsync=committed,loose-object,reference",
+    "core.fsyncMethod=batch",
     // Bounds memory: one thread, small windows, large files in streams.
     "pack.threads=1",
     "pack.windowMemory=64m",

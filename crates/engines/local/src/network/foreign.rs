@@ -79,7 +79,7 @@ pub(super) async fn open(nft: &Path, install: &str) -> Result<Vec<String>, nft::
                 for rule in iptables_rules(install) {
                     let mut args = vec!["-I".to_owned(), chain.clone(), "1".to_owned()];
                     args.extend(rule);
-                    refused(iptables(program, &args).await?)?;
+                    refused(&iptables(program, &args).await?)?;
                 }
             }
             Way::Nft { family, table, chain } => {
@@ -258,7 +258,7 @@ async fn iptables(program: &Path, args: &[String]) -> io::Result<Output> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).output().await
 }
 
-fn refused(output: Output) -> Result<(), nft::Error> {
+fn refused(output: &Output) -> Result<(), nft::Error> {
     if output.status.success() {
         return Ok(());
     }

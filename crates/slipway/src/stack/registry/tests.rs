@@ -106,7 +106,6 @@ async fn served(shelf: Shelf) -> (Shared, String) {
     let shelf = Arc::new(Mutex::new(Shelf { address: address.clone(), ..shelf }));
     let routes = Router::new().route("/token", get(token)).route("/v2/team/image/{kind}/{name}", get(part));
     let routes = routes.with_state(Arc::clone(&shelf));
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
     tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
     (shelf, format!("http://{address}/team/image:1"))
 }

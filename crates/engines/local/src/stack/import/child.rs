@@ -189,15 +189,16 @@ fn write(merged: &Merged, output: impl Write, spool: File) -> io::Result<()> {
             Kind::Symlink(text) => {
                 out.append_link(&mut header(entry, EntryType::Symlink, 0), &path, OsStr::from_bytes(text))?;
             }
-            Kind::File(content) => match written.get(&content.id) {
-                Some(first) => out.append_link(&mut header(entry, EntryType::Link, 0), &path, first)?,
-                None => {
-                    spool.seek(SeekFrom::Start(content.offset))?;
-                    let mut header = header(entry, EntryType::Regular, content.length);
-                    out.append_data(&mut header, &path, (&mut spool).take(content.length))?;
-                    written.insert(content.id, path);
+            Kind::File(content) => {
+                if let Some(first) = written.get(&content.id) {
+                    out.append_link(&mut header(entry, EntryType::Link, 0), &path, first)?;
+                    continue;
                 }
-            },
+                spool.seek(SeekFrom::Start(content.offset))?;
+                let mut header = header(entry, EntryType::Regular, content.length);
+                out.append_data(&mut header, &path, (&mut spool).take(content.length))?;
+                written.insert(content.id, path);
+            }
         }
     }
     out.into_inner()?.flush()

@@ -120,12 +120,12 @@ pub fn import(plan: &StackImport, progress: &mut dyn FnMut(&str)) -> Result<Impo
     };
     let (run, report) = one(plan, &plan.run, &config, &work.0.join("run.sqfs"), progress)?;
     let build = work.0.join("build.sqfs");
-    let (build_image, build_report) = match &plan.build {
-        Some(path) => one(plan, path, &config, &build, progress).map(|(image, report)| (Some(image), Some(report)))?,
-        None => {
-            fs::hard_link(work.0.join("run.sqfs"), &build).map_err(file("link", &build))?;
-            (None, None)
-        }
+    let (build_image, build_report) = if let Some(path) = &plan.build {
+        let (image, report) = one(plan, path, &config, &build, progress)?;
+        (Some(image), Some(report))
+    } else {
+        fs::hard_link(work.0.join("run.sqfs"), &build).map_err(file("link", &build))?;
+        (None, None)
     };
     let buildpacks = for_buildpacks(plan, build_image.as_ref().unwrap_or(&run));
     let manifest = json!({
@@ -242,8 +242,8 @@ fn feed(mut input: impl Write, orders: &Plan, image: &Image) -> io::Result<()> {
 
 /// Heroku's images say what they are in `STACK`; any other is taken for what its name says, or for the default.
 fn for_buildpacks(plan: &StackImport, image: &Image) -> String {
-    let plain = |text: &&str| text.parse::<vocabulary::Stack>().is_ok();
-    let own = image.env.iter().find_map(|variable| variable.strip_prefix("STACK=")).filter(plain);
+    let named = |text: &&str| text.parse::<vocabulary::Stack>().is_ok();
+    let own = image.env.iter().find_map(|variable| variable.strip_prefix("STACK=")).filter(named);
     let by_name = Some(plan.name.as_str()).filter(|name| name.starts_with("heroku-"));
     let chosen = plan.buildpacks.as_deref().or(own).or(by_name);
     chosen.unwrap_or(vocabulary::Stack::default().name()).to_owned()
