@@ -15,13 +15,14 @@ mod product {
     pub mod retention;
     pub mod run;
     pub mod sharing;
+    pub mod stacks;
     pub mod traffic;
     pub mod webhooks;
 }
 
 use product::{
     accounts, bad_input, beside, commands, connect, deploys, everyday, features, isolation, python, resources,
-    retention, run, sharing, traffic, webhooks,
+    retention, run, sharing, stacks, traffic, webhooks,
 };
 
 macro_rules! scenarios {
@@ -97,6 +98,7 @@ fn main() -> std::process::ExitCode {
         traffic::an_app_is_reached_over_tls,
         connect::a_laptop_works_as_the_platforms_own_machine,
         connect::another_authority_is_refused,
+        stacks::an_imported_stack_is_chosen_built_on_and_run_on,
         traffic::nothing_is_lost_while_the_app_changes,
         traffic::nothing_is_lost_while_roles_die,
         retention::disks_do_not_fill,

@@ -45,16 +45,16 @@ enum Command {
     /// Bring a platform on another machine to this one's loopback, where heroku, git and curl can talk to it
     Connect(Box<connect::Connect>),
     /// Look whether this machine can run the platform, and say what to mend
-    Doctor(Box<Written>),
+    Doctor(Box<doctor::Doctor>),
     /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
     #[command(subcommand)]
     Users(accounts::UsersCommand),
     /// The database that holds the record: migrate, copy
     #[command(subcommand)]
     Db(db::DbCommand),
-    /// Stack images: what dynos and builds run on
+    /// Stack images, which dynos and builds run on: build, import, list, remove
     #[command(subcommand)]
-    Stack(StackCommand),
+    Stack(stack::StackCommand),
     /// One of the platform's processes; started by `slipway up`
     #[command(hide = true)]
     Role {
@@ -78,12 +78,6 @@ enum Command {
     Forwarder,
 }
 
-#[derive(Debug, Subcommand)]
-enum StackCommand {
-    /// Build the stack images from Debian packages (minutes; cached), if they are missing or outdated
-    Build(Box<Written>),
-}
-
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Role { name, .. } => told(roles::run(&name)),
@@ -99,10 +93,10 @@ fn main() -> ExitCode {
         Command::Down(written) => settled(*written, |settings| told(block_on(supervisor::down(settings)))),
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
         Command::Connect(asked) => told(block_on(connect::run(*asked))),
-        Command::Doctor(written) => settled(*written, doctor::run),
+        Command::Doctor(doctor) => doctor::run(*doctor),
         Command::Users(command) => told(accounts::run(command)),
         Command::Db(command) => told(db::run(command)),
-        Command::Stack(StackCommand::Build(written)) => settled(*written, |settings| told(stack::ensure(settings))),
+        Command::Stack(command) => stack::run(command),
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Stack {
     /// Its id.
     pub id: Uuid,
     /// `heroku-24`.
-    pub name: &'static str,
+    pub name: String,
     /// Whether new apps get it.
     pub default: bool,
     /// `public`.

@@ -51,6 +51,7 @@ pub mod sessions;
 pub mod slugs;
 mod sql;
 mod sqlite;
+pub mod stacks;
 pub mod team_invitations;
 pub mod team_members;
 pub mod teams;

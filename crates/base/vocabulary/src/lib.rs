@@ -38,7 +38,7 @@ pub use names::{
 };
 pub use procfile::{InvalidProcfile, ProcessTypes};
 pub use secret::Secret;
-pub use stack::{Stack, UnknownStack};
+pub use stack::{InvalidStack, Stack, StackName};
 pub use states::{
     BuildEvent, BuildStatus, DynoEvent, DynoState, IllegalMove, ReleaseEvent, ReleaseStatus, TransferEvent,
     TransferStatus,

@@ -7,6 +7,7 @@
 //! ([`unbuilt`]).
 
 mod http;
+mod installed;
 mod platform;
 mod resources;
 mod router;
@@ -17,6 +18,7 @@ mod streams;
 mod unbuilt;
 pub mod users;
 
+pub use installed::Stacks;
 pub use platform::{Platform, Repositories};
 pub use router::{Access, Endpoint, endpoints, router};
 pub use setup::{SetupError, create_administrator};

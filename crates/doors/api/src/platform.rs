@@ -35,6 +35,8 @@ pub struct Platform {
     pub blobs: Blobs,
     /// The apps' git repositories.
     pub repositories: Repositories,
+    /// The stacks there are.
+    pub stacks: crate::Stacks,
     /// Under which names apps and git are reached.
     pub hosts: Hosts,
     /// Which addresses the platform may send to for an app.

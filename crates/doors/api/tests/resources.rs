@@ -190,6 +190,33 @@ async fn the_catalogue_is_the_same_at_every_reading() {
 }
 
 #[tokio::test]
+async fn an_imported_stack_is_chosen_as_herokus_are_and_no_other() {
+    let api = Api::start().await;
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|stack| stack["name"].as_str().unwrap().to_owned()).collect()
+    };
+    // The image that stands in for Heroku's is no stack of its own.
+    let expected = ["heroku-22", "heroku-24", "heroku-26", "ours-1"];
+    assert_eq!(names(&api.get("/stacks").await.json), expected);
+    let made = api.owner(Method::POST, "/apps", json!({"name": "sushi", "stack": "ours-1"})).await;
+    assert_eq!((&made.json["stack"]["name"], &made.json["build_stack"]["name"]), (&json!("ours-1"), &json!("ours-1")));
+    assert_eq!(names(&api.get("/apps/sushi/available-stacks").await.json), expected);
+    let changed = api.owner(Method::PATCH, "/apps/sushi", json!({"build_stack": "heroku-24"})).await;
+    assert_eq!(changed.json["build_stack"]["name"], "heroku-24");
+    let id = api.get("/stacks/ours-1").await.json["id"].clone();
+    let changed = api.owner(Method::PATCH, "/apps/sushi", json!({"build_stack": {"id": id}})).await;
+    assert_eq!(changed.json["build_stack"]["name"], "ours-1");
+    for unknown in ["debian-13", "ours-2", "../x"] {
+        let refused = api.owner(Method::PATCH, "/apps/sushi", json!({"build_stack": unknown})).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{unknown}");
+        assert!(refused.message().contains("choose heroku-22") && refused.message().contains("ours-1"), "{unknown}");
+    }
+    let apps = store::stacks::apps_on(&api.store, "ours-1".parse().unwrap()).await.unwrap();
+    assert_eq!(apps, ["sushi".parse().unwrap()]);
+    assert!(store::stacks::in_use(&api.store).await.unwrap().iter().any(|stack| stack.name() == "ours-1"));
+}
+
+#[tokio::test]
 async fn custom_domains_are_added_and_removed() {
     let api = Api::start().await;
     api.app("sushi").await;

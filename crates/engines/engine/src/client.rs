@@ -11,8 +11,8 @@ use vocabulary::{AppId, Digest, DynoId};
 use wire::Connection;
 
 use crate::{
-    Discarded, Event, FromEngine, GitService, InstanceSpec, InstanceStatus, Packed, Refusal, Reply, Request, Started,
-    Terminal, ToEngine, VERSION,
+    Discarded, Event, FromEngine, GitService, InstalledStack, InstanceSpec, InstanceStatus, Packed, Refusal, Reply,
+    Request, Started, Terminal, ToEngine, VERSION,
 };
 
 /// How many requests may wait for the engine before callers wait for a place.
@@ -167,8 +167,8 @@ impl Engine {
         }
     }
 
-    /// The names of the installed stack images.
-    pub async fn stacks(&self) -> Result<Vec<String>, Error> {
+    /// The installed stack images.
+    pub async fn stacks(&self) -> Result<Vec<InstalledStack>, Error> {
         match self.call(Request::Stacks, vec![]).await? {
             (Reply::Stacks(stacks), _) => Ok(stacks),
             _ => Err(Error::OutOfTurn),

@@ -15,6 +15,6 @@ mod spec;
 pub use client::{Engine, Error, Git};
 pub use message::{Event, FromEngine, PAGE, Refusal, Reply, Request, ToEngine, VERSION};
 pub use spec::{
-    Discarded, Exit, GitService, Image, InstanceSpec, InstanceState, InstanceStatus, Kind, Limits, Packed, Started,
-    Stdio, Terminal, Variant,
+    Discarded, Exit, GitService, Image, InstalledStack, InstanceSpec, InstanceState, InstanceStatus, Kind, Limits,
+    Packed, Started, Stdio, Terminal, Variant,
 };

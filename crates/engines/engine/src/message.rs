@@ -5,10 +5,12 @@ use std::net::SocketAddrV4;
 use serde::{Deserialize, Serialize};
 use vocabulary::{AppId, Digest, DynoId};
 
-use crate::{Discarded, Exit, GitService, InstanceSpec, InstanceStatus, Kind, Packed, Started, Terminal};
+use crate::{
+    Discarded, Exit, GitService, InstalledStack, InstanceSpec, InstanceStatus, Kind, Packed, Started, Terminal,
+};
 
 /// The version of these messages; both sides must have the same.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The most layers in one message: a frame holds 1 MiB, a digest has 64 characters.
 pub const PAGE: usize = 4096;
@@ -168,8 +170,8 @@ pub enum Reply {
     Discarded(Discarded),
     /// The apps that have a repository.
     Repositories(Vec<AppId>),
-    /// Installed stack images: name and whether run and build are there.
-    Stacks(Vec<String>),
+    /// The installed stack images that are whole, by name.
+    Stacks(Vec<InstalledStack>),
     /// Git ended with this status.
     GitExited(i32),
 }

@@ -68,7 +68,7 @@ pub enum Kind {
 /// writable layer that dies with the instance.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Image {
-    /// The installed stack image, such as `debian-13`.
+    /// The stack: the image installed under this name, or, of Heroku's own, the one that stands in for it.
     pub stack: String,
     /// Which form of the stack.
     pub variant: Variant,
@@ -84,6 +84,15 @@ pub enum Variant {
     Run,
     /// The run image with compilers and headers.
     Build,
+}
+
+/// A stack image of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledStack {
+    /// The name it is asked for by: `debian-13`, or that of an imported one.
+    pub name: String,
+    /// The value of `STACK` that classic buildpacks see: they build download addresses from it.
+    pub buildpacks: String,
 }
 
 /// What an instance may use. Limits the host cannot grant are clamped to what it can, never refused.

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use engine::Kind;
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use local::network::{Network, NetworkConfig};
+use local::network::{Network, NetworkConfig, foreign};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(45, 45, 45, 45);
@@ -385,18 +386,87 @@ fn two_installs_stand_side_by_side() {
     });
 }
 
-#[test]
-fn a_host_that_drops_what_it_forwards_is_reported_with_the_repair() {
+/// A host whose firewall drops what it forwards: dynos reach the world all the same, soon after `reload` again, and
+/// when they go, `left` says that nothing of ours is left.
+fn passes_a_firewall(drop: fn(), reload: fn(), left: fn() -> String) {
     on_a_host(async || {
-        nft(&["add", "table", "ip", "filter"]);
-        nft(&["add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"]);
+        let _outside = outside().await;
+        drop();
         let network = Network::set_up(&config(&[])).await.unwrap();
-        assert!(
-            network.warnings()[0].contains("iptables -I FORWARD -i 'test-+' -j ACCEPT"),
-            "{:?}",
-            network.warnings()
-        );
+        let one = dyno(&network).await;
+        assert!(one.gets(PUBLIC).await, "through a chain that drops");
+        assert!(!one.gets(PRIVATE).await, "no further than before");
+        let told = foreign::obstacles(Path::new("/usr/sbin/nft"), "test").await.unwrap();
+        assert!(told.len() == 1 && told[0].open, "{told:?}");
+        reload();
+        assert!(!one.gets(PUBLIC).await, "the reload took the rules away");
+        until(Duration::from_secs(10), async || one.gets(PUBLIC).await).await;
+        std::mem::drop(network);
+        foreign::close(Path::new("/usr/sbin/nft"), "test").await.unwrap();
+        let rules = left();
+        assert!(!rules.contains("test-"), "{rules}");
     });
+}
+
+fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn dynos_pass_the_firewall_of_iptables() {
+    passes_a_firewall(
+        || drop(run("iptables-nft", &["-P", "FORWARD", "DROP"])),
+        || drop(run("iptables-nft", &["-F", "FORWARD"])),
+        || run("iptables-nft", &["-S"]),
+    );
+}
+
+#[test]
+fn dynos_pass_the_firewall_of_iptables_legacy() {
+    passes_a_firewall(
+        || drop(run("iptables-legacy", &["-P", "FORWARD", "DROP"])),
+        || drop(run("iptables-legacy", &["-F", "FORWARD"])),
+        || run("iptables-legacy", &["-S"]),
+    );
+}
+
+/// docker empties and fills FORWARD when it restarts, and never what its users put into `DOCKER-USER`.
+#[test]
+fn dynos_pass_the_firewall_of_docker_and_its_restart() {
+    let docker = || {
+        run("iptables-nft", &["-F", "FORWARD"]);
+        run("iptables-nft", &["-P", "FORWARD", "DROP"]);
+        run("iptables-nft", &["-A", "FORWARD", "-j", "DOCKER-USER"]);
+    };
+    on_a_host(async || {
+        let _outside = outside().await;
+        run("iptables-nft", &["-N", "DOCKER-USER"]);
+        docker();
+        let network = Network::set_up(&config(&[])).await.unwrap();
+        let one = dyno(&network).await;
+        assert!(one.gets(PUBLIC).await, "through docker's chain");
+        let rules = run("iptables-nft", &["-S", "DOCKER-USER"]);
+        assert!(rules.contains("-i test-+"), "{rules}");
+        for _ in 0..3 {
+            docker();
+            assert!(one.gets(PUBLIC).await, "docker's restart took nothing away");
+        }
+    });
+}
+
+/// firewalld accepts by policy and refuses by its last rule; its table is nft's own.
+#[test]
+fn dynos_pass_the_firewall_of_nft() {
+    fn load() {
+        nft(&["add", "table", "inet", "firewalld"]);
+        nft(&["flush", "table", "inet", "firewalld"]);
+        nft(&["add chain inet firewalld forward { type filter hook forward priority 10; policy accept; }"]);
+        nft(&["add rule inet firewalld forward ct state established accept"]);
+        nft(&["add rule inet firewalld forward reject with icmpx admin-prohibited"]);
+    }
+    passes_a_firewall(load, load, || nft(&["list", "table", "inet", "firewalld"]));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use inside_contract::{BuildReport, BuildRequest, Compiled, Runtime};
 use store::apps::App;
 use store::builds::Build;
 use store::slugs::Slug;
-use vocabulary::{ConfigVarName, Digest, ProcessType, ProcessTypes, Secret, SlugId, Timestamp};
+use vocabulary::{ConfigVarName, Digest, ProcessType, ProcessTypes, Secret, SlugId, Stack, Timestamp};
 
 use crate::instance::{Ran, Verb, What};
 use crate::layers::Fresh;
@@ -118,7 +118,7 @@ impl Builds {
         let buildpacks = set.iter().map(|given| installation::reference(given)).collect::<Result<_, _>>();
         let vars = store::apps::config_vars(&self.store, app.id).await?;
         Ok(BuildRequest {
-            stack: build.stack.for_buildpacks().to_owned(),
+            stack: self.stack_for_buildpacks(build.stack).await?,
             source_version: build.source_version.clone(),
             request_id: build.id.to_string(),
             config_vars: vars.into_iter().map(|(name, value)| (name.into(), value.reveal().to_owned())).collect(),
@@ -127,6 +127,15 @@ impl Builds {
             sources: self.config.sources.clone(),
             strip_top_folder: build.strip_top_folder,
         })
+    }
+
+    /// The value of `STACK` for buildpacks, which the image that provides the stack decides.
+    pub(crate) async fn stack_for_buildpacks(&self, stack: Stack) -> Result<String, Trouble> {
+        let installed = self.engine.stacks().await?;
+        let named = |name: &str| installed.iter().find(|stack| stack.name == name);
+        let image = named(stack.name()).or_else(|| named(stack.stand_in()?));
+        let missing = || Trouble::failed(format!("there is no image of the stack {stack}; see `slipway stack list`"));
+        Ok(image.ok_or_else(missing)?.buildpacks.clone())
     }
 
     /// The app's build cache on this stack; one whose bytes are gone is done without.

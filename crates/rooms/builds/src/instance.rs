@@ -146,7 +146,7 @@ fn spec(id: DynoId, what: &What<'_>, config: &Config) -> InstanceSpec {
         kind: Kind::Build,
         app: what.app,
         name: "build".to_owned(),
-        image: Image { stack: what.stack.image().to_owned(), variant: Variant::Build, layers: what.layers.clone() },
+        image: Image { stack: what.stack.to_string(), variant: Variant::Build, layers: what.layers.clone() },
         port: None,
         limits: Limits {
             memory_bytes: config.memory_bytes,

@@ -50,7 +50,7 @@ impl Builds {
     /// The runtime made of the stack's own Python. Made again after a start of the platform, as the stack may have been
     /// renewed; the same programs give the same layer.
     async fn of_the_stack(&self, build: &Build, output: &mut Output) -> Result<Mounted, Trouble> {
-        let stack = build.stack.image().to_owned();
+        let stack = build.stack.to_string();
         let _guard = self.runtimes.alone(&Runtime { name: NAME.to_owned(), version: stack.clone() }).await;
         if let Some(runtime) = self.runtimes.of_the_stack(&stack)
             && let Some(layer) = self.runtimes.known(&runtime).await?
@@ -58,7 +58,7 @@ impl Builds {
             return Ok(Mounted { runtime, layer });
         }
         let source = File::open("/dev/null").map_err(|error| Trouble::Again(format!("/dev/null: {error}")))?;
-        let request = BuildRequest::for_nothing(build.stack.for_buildpacks());
+        let request = BuildRequest::for_nothing(&self.stack_for_buildpacks(build.stack).await?);
         let verb = Verb::StackRuntime(NAME);
         let what = What { app: build.app_id, stack: build.stack, layers: Vec::new(), source, request: &request, verb };
         let Ran::<Runtime> { report: runtime, slug, .. } = self.instance(what, output).await?;

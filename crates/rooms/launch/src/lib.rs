@@ -131,11 +131,7 @@ fn spec(run: &Run<'_>) -> InstanceSpec {
         kind: Kind::Dyno,
         app: run.app,
         name: run.name.clone(),
-        image: Image {
-            stack: run.slug.stack.image().to_owned(),
-            variant: Variant::Run,
-            layers: run.slug.layers.clone(),
-        },
+        image: Image { stack: run.slug.stack.to_string(), variant: Variant::Run, layers: run.slug.layers.clone() },
         port: run.port,
         limits: limits(run.size),
         fds: vec![],

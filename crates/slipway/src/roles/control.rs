@@ -274,6 +274,14 @@ fn doors(parts: &Parts, settings: &Settings, layout: &Layout) -> Result<Router, 
             async move { engine.remove_repository(app).await.map_err(|error| error.to_string()) }
         },
     );
+    let engine = parts.engine.clone();
+    let stacks = api::Stacks::new(move || {
+        let engine = engine.clone();
+        async move {
+            let installed = engine.stacks().await.map_err(|error| error.to_string())?;
+            Ok(installed.into_iter().map(|stack| stack.name).collect())
+        }
+    });
     let api = api::router(api::Platform {
         store: parts.store.clone(),
         wakers: parts.wakers.clone(),
@@ -284,6 +292,7 @@ fn doors(parts: &Parts, settings: &Settings, layout: &Layout) -> Result<Router, 
         outputs: parts.outputs.clone(),
         blobs: parts.blobs.clone(),
         repositories,
+        stacks,
         hosts: hosts(settings),
         outbound: outbound_rules(settings),
     });

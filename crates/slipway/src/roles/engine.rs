@@ -22,6 +22,8 @@ const PREFIX: u8 = 20;
 const IDS: (u32, u32) = (0x1000_0000, 2048);
 /// Ids of one instance.
 const IDS_EACH: u32 = 65_536;
+/// The first and the last user id that any install gives to instances.
+pub(crate) const ID_RANGE: (u32, u32) = (IDS.0, IDS.0 + (crate::layout::SLOTS * IDS.1 * IDS_EACH - 1));
 
 /// Serves until the process ends.
 pub(super) fn run(mut inheritance: Inheritance, settings: &Settings, layout: &Layout) -> Result<(), Error> {

@@ -7,6 +7,8 @@ mod control;
 mod engine;
 mod router;
 
+pub(crate) use engine::ID_RANGE;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};

@@ -33,6 +33,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+pub(crate) use programs::copy as copy_programs;
 pub(crate) use record::{DATABASE, of_install};
 pub(crate) use role::FIRST_FD;
 pub(crate) use stop::down;

@@ -10,7 +10,7 @@ use std::path::Path;
 const PROGRAMS: [&str; 2] = ["slipway", "slipway-static"];
 
 /// Copies what is missing or changed into `folder`; a copy appears whole.
-pub(super) fn copy(folder: &Path) -> io::Result<()> {
+pub(crate) fn copy(folder: &Path) -> io::Result<()> {
     let ours = fs::read_link("/proc/self/exe")?;
     for name in PROGRAMS {
         let from = if name == "slipway" { Path::new("/proc/self/exe").to_owned() } else { ours.with_file_name(name) };

@@ -33,6 +33,10 @@ pub(super) async fn engine_ended(layout: &Layout) {
 pub(super) async fn tear_down(layout: &Layout) -> io::Result<()> {
     let install = &layout.install;
     end_processes(layout).await?;
+    // What could not be taken out of a firewall of others names links that are gone, and lets nothing through.
+    if let Err(error) = local::network::foreign::close(Path::new("/usr/sbin/nft"), install).await {
+        tracing::warn!(%error, "could not take the rules for dynos out of a firewall");
+    }
     quietly(Command::new("nft").args(["delete", "table", "inet", &format!("slipway-{install}")]));
     quietly(Command::new("ip").args(["address", "flush", "dev", "lo", "label", &format!("lo:{install}")]));
     for link in entries(Path::new("/sys/class/net")).into_iter().filter(|link| is_link_of(link, install)) {

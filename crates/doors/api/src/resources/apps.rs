@@ -84,7 +84,7 @@ pub(crate) async fn create(
     base: Base,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::App>)> {
-    let stack = body.stack.as_ref().map_or(Ok(Stack::default()), stack)?;
+    let stack = stack(&state, body.stack.as_ref()).await?;
     if let Some(region) = &body.region {
         regions::known(region.text())?;
     }
@@ -121,7 +121,10 @@ pub(crate) async fn update(
     Body(body): Body<Update>,
 ) -> Result<Json<schema::App>> {
     let name = body.name.as_deref().map(parsed).transpose()?;
-    let build_stack = body.build_stack.as_ref().map(stack).transpose()?;
+    let build_stack = match &body.build_stack {
+        Some(wanted) => Some(state.stacks.wanted(wanted.text()).await?),
+        None => None,
+    };
     let mut write = state.store.write_by(own.caller.account.id).await?;
     if let Some(name) = name.filter(|name| *name != own.app.name) {
         let own = own.also::<RenameApp>()?;
@@ -228,9 +231,12 @@ fn parsed(name: &str) -> Result<AppName> {
     name.parse().map_err(|error: vocabulary::InvalidAppName| Error::invalid(format!("{error}.")))
 }
 
-pub(crate) fn stack(identity: &Identity) -> Result<Stack> {
-    let found = Stack::ALL.into_iter().find(|stack| catalogue::is(identity.text(), "stack", stack.name()));
-    found.ok_or_else(|| Error::invalid(format!("{}.", vocabulary::UnknownStack)))
+/// The stack of a new app.
+pub(crate) async fn stack(state: &ApiState, wanted: Option<&Identity>) -> Result<Stack> {
+    match wanted {
+        Some(wanted) => state.stacks.wanted(wanted.text()).await,
+        None => Ok(Stack::default()),
+    }
 }
 
 fn taken(error: store::Error, name: &AppName) -> Error {

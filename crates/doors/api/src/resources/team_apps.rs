@@ -13,7 +13,7 @@ use serde::Deserialize;
 use store::Write;
 use store::accounts::Account;
 use store::apps::App;
-use vocabulary::{AccountId, AppId, Permissions, Stack, TeamId};
+use vocabulary::{AccountId, AppId, Permissions, TeamId};
 
 use crate::http::base::Base;
 use crate::http::body::Body;
@@ -57,7 +57,7 @@ pub(crate) async fn create(
     base: Base,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::TeamApp>)> {
-    let stack = body.stack.as_ref().map_or(Ok(Stack::default()), apps::stack)?;
+    let stack = apps::stack(&state, body.stack.as_ref()).await?;
     if let Some(region) = &body.region {
         regions::known(region.text())?;
     }

@@ -274,6 +274,7 @@ fn platform(store: &Store, folder: &Path, sink: LogSink, removed: Arc<Mutex<Vec<
         outputs,
         blobs,
         repositories: api::Repositories::new(|_| async { Ok(()) }, remove),
+        stacks: api::Stacks::new(|| async { Ok(vec!["debian-13".to_owned(), "ours-1".to_owned()]) }),
         hosts: api::Hosts { app_scheme: "http", domain: "apps.example".to_owned(), app_port: Some(5080), git: None },
         outbound: outbound::Rules::default(),
     }

@@ -28,6 +28,8 @@ const CHUNK: usize = 256 * 1024;
 const LEVEL: i32 = 3;
 /// Address space of a packer: bounds what a hostile header can make it keep in memory.
 const PACKER_MEMORY: u64 = 1 << 30;
+/// Seconds of a processor a packer may take: no tree of the sizes allowed needs a tenth of it.
+const PACKER_SECONDS: u64 = 1800;
 /// The most bytes a blob may unpack to: no layer is larger (slugs end at 1 GB, runtimes at 2).
 const MAX_LAYER: u64 = 8 << 30;
 /// The most of a child's complaint that is read.
@@ -35,15 +37,15 @@ const MAX_COMPLAINT: u64 = 16 * 1024;
 
 /// What one pass made.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub(super) digest: Digest,
-    pub(super) tar_bytes: u64,
-    pub(super) image: Scratch,
+pub(crate) struct Written {
+    pub(crate) digest: Digest,
+    pub(crate) tar_bytes: u64,
+    pub(crate) image: Scratch,
 }
 
 /// A folder of its own for an image under construction; gone when dropped.
 #[derive(Debug)]
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     /// A new folder under `images`, writable for `uid`.
@@ -64,7 +66,7 @@ impl Scratch {
     }
 
     /// Moves the image to `target`, root's and durable.
-    pub(super) fn publish(&self, target: &Path) -> Result<(), Error> {
+    pub(crate) fn publish(&self, target: &Path) -> Result<(), Error> {
         let write = |source: io::Error| Error::Write { path: target.to_owned(), source };
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
         let file = File::options().read(true).custom_flags(flags).open(self.image()).map_err(write)?;
@@ -98,7 +100,8 @@ pub(super) fn pack(
     blob: &mut File,
 ) -> Result<Written, Refusal> {
     packer::Plan::new(prefix, limit_bytes)?;
-    let mut child = start_packer(config, prefix, limit_bytes, tar)?;
+    let limit = limit_bytes.to_string();
+    let mut child = start_packer(config, &[prefix, &limit], PACKER_MEMORY, tar.into())?;
     let complaint = child.stderr.take();
     let output = child.stdout.take().ok_or_else(|| Refusal::Failed("the packer has no output".to_owned()))?;
     let written = write(config, output, Some(blob));
@@ -121,20 +124,31 @@ fn complained(stderr: Option<impl Read>, status: std::process::ExitStatus) -> Re
     serde_json::from_slice(&text).unwrap_or_else(|_| Refusal::Failed(format!("the packer ended with {status}")))
 }
 
-fn start_packer(config: &ImagesConfig, prefix: &str, limit: u64, tar: OwnedFd) -> Result<Child, Error> {
+/// Starts a child without rights on what `input` gives; `asked` are its last arguments.
+pub(crate) fn start_packer(
+    config: &ImagesConfig,
+    asked: &[&str],
+    memory_bytes: u64,
+    input: Stdio,
+) -> Result<Child, Error> {
     let (program, args) =
         config.packer.split_first().ok_or_else(|| Error::Program(PathBuf::new(), io::ErrorKind::NotFound.into()))?;
     let flags = OFlags::TMPFILE.bits().cast_signed();
     let spool = File::options().read(true).write(true).mode(0o600).custom_flags(flags).open(&config.folder);
     let spool = spool.map_err(|source| Error::Write { path: config.folder.clone(), source })?;
     let mut command = Command::new(program);
-    command.args(args).arg(prefix).arg(limit.to_string()).env_clear().current_dir("/");
-    command.stdin(tar).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(args).args(asked).env_clear().current_dir("/");
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     let confinement = Confinement {
         uid: config.packer_uid,
         gid: config.packer_uid,
         no_network: true,
-        limits: vec![(Resource::As, PACKER_MEMORY), (Resource::Nofile, 16), (Resource::Core, 0)],
+        limits: vec![
+            (Resource::As, memory_bytes),
+            (Resource::Cpu, PACKER_SECONDS),
+            (Resource::Nofile, 16),
+            (Resource::Core, 0),
+        ],
         files: Some(Files { read: program_files(Path::new(program)), write: vec![] }),
         fds: vec![(spool.into(), packer::SPOOL)],
     };
@@ -158,8 +172,8 @@ pub(super) fn unpack(config: &ImagesConfig, blob: File) -> Result<Written, Error
     write(config, tar.take(MAX_LAYER), None)
 }
 
-/// Reads a normalised tar to its end.
-fn write(config: &ImagesConfig, tar: impl Read, blob: Option<&mut File>) -> Result<Written, Error> {
+/// Reads a tar that a packer wrote to its end.
+pub(crate) fn write(config: &ImagesConfig, tar: impl Read, blob: Option<&mut File>) -> Result<Written, Error> {
     let image = Scratch::new(&config.folder, config.packer_uid)?;
     let mut squash = start_squash(config, &image)?;
     let stderr = squash.stderr.take();

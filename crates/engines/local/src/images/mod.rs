@@ -6,7 +6,7 @@
 //! ```text
 //! images/DIGEST.sqfs                              a layer; DIGEST is the SHA-256 of its normalised tar
 //! images/tmp-PID-N/                               one being made; removed at the next start
-//! stacks/NAME/{run.sqfs,build-delta.sqfs}         see `stack`
+//! stacks/NAME/{run,build-delta,build}.sqfs        see `stack`
 //! mounts/DIGEST, mounts/stack-NAME-FORM-INODE     where they are mounted
 //! ```
 //!
@@ -19,25 +19,26 @@
 //! loop device is freed (the device detaches itself). A mount of a layer that is kept goes after an hour without a
 //! user, so that their number is bounded by what runs, not by what is kept.
 
-mod layer;
+pub(crate) mod layer;
 mod mounts;
 pub mod packer;
+mod stacks;
 pub mod tree;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use crashpoints::Point;
-use engine::{Discarded, PAGE, Packed, Refusal, Variant};
+use engine::{Discarded, InstalledStack, PAGE, Packed, Refusal, Variant};
 use vocabulary::Digest;
 
 use mounts::Mounts;
+use stacks::Stacks;
 
 pub use packer::packer_main;
 
@@ -120,6 +121,7 @@ impl From<Error> for Refusal {
 #[derive(Debug, Clone)]
 pub struct Images {
     config: Arc<ImagesConfig>,
+    stacks: Stacks,
     mounts: Arc<Mounts>,
 }
 
@@ -130,18 +132,15 @@ impl Images {
             fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
         }
         remove_half_made(&config.folder).map_err(|source| Error::Write { path: config.folder.clone(), source })?;
-        let images = Self { config: Arc::new(config.clone()), mounts: Arc::new(Mounts::open(&config.mounts)?) };
+        let stacks = Stacks::new(config.stacks.clone());
+        let images = Self { config: Arc::new(config.clone()), stacks, mounts: Arc::new(Mounts::open(&config.mounts)?) };
         images.mounts.lock().retain(|name| images.still_has(name));
         Ok(images)
     }
 
     /// The mounted folders of a stack, the topmost first.
     pub fn stack(&self, name: &str, variant: Variant) -> Result<Vec<PathBuf>, Error> {
-        let run = self.mount_stack(name, "run")?;
-        match variant {
-            Variant::Run => Ok(vec![run]),
-            Variant::Build => Ok(vec![self.mount_stack(name, "build-delta")?, run]),
-        }
+        self.stacks.layers(name, variant, &self.mounts)
     }
 
     /// The mounted folder of a layer; its paths begin with the layer's prefix.
@@ -194,13 +193,8 @@ impl Images {
 
     /// The installed stacks that have both forms, sorted.
     #[must_use]
-    pub fn stacks(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(&self.config.stacks) else { return vec![] };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let whole = |name: &String| ["run", "build-delta"].iter().all(|form| self.stack_file(name, form).is_ok());
-        let mut names: Vec<String> = names.filter(whole).collect();
-        names.sort();
-        names
+    pub fn stacks(&self) -> Vec<InstalledStack> {
+        self.stacks.list()
     }
 
     /// The layers that have an image here: in order, those behind `after`, at most [`PAGE`].
@@ -245,7 +239,9 @@ impl Images {
                 discarded.bytes += bytes;
             }
         }
-        // A stack's mount stays: it is in use as soon as anything runs.
+        // A stack's mount stays while the stack does: it is in use as soon as anything runs. One that was removed or
+        // replaced goes, so that its bytes do once the last dyno on it ended.
+        mounts.retain(|name| Digest::from_str(name).is_ok() || self.stacks.has_mount(name));
         mounts.unmount_idle(|name| Digest::from_str(name).is_ok_and(|digest| !in_use.contains(&digest)));
         Ok(discarded)
     }
@@ -270,37 +266,11 @@ impl Images {
         self.config.folder.join(format!("{digest}.sqfs"))
     }
 
-    fn stack_file(&self, name: &str, form: &str) -> Result<(PathBuf, u64), Error> {
-        let no_stack = || Error::NoStack(name.to_owned());
-        // The name comes from a request and becomes part of a path.
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if name.is_empty() || !name.bytes().all(plain) {
-            return Err(no_stack());
-        }
-        let file = self.config.stacks.join(name).join(format!("{form}.sqfs"));
-        let inode = fs::metadata(&file).map_err(|_| no_stack())?.ino();
-        Ok((file, inode))
-    }
-
-    /// A stack that is built again is another file, and so another mount: running dynos keep the old one.
-    fn mount_stack(&self, name: &str, form: &str) -> Result<PathBuf, Error> {
-        let (file, inode) = self.stack_file(name, form)?;
-        self.mounts.mount(&format!("stack-{name}-{form}-{inode}"), &file)
-    }
-
     fn still_has(&self, mount: &str) -> bool {
         match Digest::from_str(mount) {
             Ok(digest) => self.image(&digest).exists(),
-            Err(_) => self.is_current_stack(mount),
+            Err(_) => self.stacks.has_mount(mount),
         }
-    }
-
-    fn is_current_stack(&self, mount: &str) -> bool {
-        self.stacks().iter().any(|name| {
-            ["run", "build-delta"].iter().any(|form| {
-                self.stack_file(name, form).is_ok_and(|(_, inode)| mount == format!("stack-{name}-{form}-{inode}"))
-            })
-        })
     }
 }
 

@@ -77,8 +77,12 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The child's whole life. `args` are PREFIX and LIMIT_BYTES.
+/// The child's whole life. `args` are PREFIX and LIMIT_BYTES, or what `stack::import` asks of it.
 pub fn packer_main(input: impl Read, output: impl Write, args: &[String]) -> ExitCode {
+    // An image that becomes a stack is read by the same child under the same limits.
+    if let [what] = args {
+        return crate::stack::import::child_main(what, input, output);
+    }
     let refusal = match packed(input, output, args) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(refusal) => refusal,
@@ -107,12 +111,12 @@ pub fn normalise(input: impl Read, output: impl Write, mut spool: File, plan: &P
 
 fn gather(input: impl Read, spool: &mut File, plan: &Plan) -> Result<Tree, Error> {
     let mut tree = Tree::default();
-    let mut spool = Spool { file: BufWriter::with_capacity(CHUNK, spool), used: 0, limit: plan.limit_bytes, files: 0 };
+    let mut spool = Spool::new(spool, plan.limit_bytes);
     let mut archive = Archive::new(BufReader::with_capacity(CHUNK, input));
     for entry in archive.entries().map_err(Error::Read)? {
         take(&mut tree, &mut spool, entry.map_err(Error::Read)?)?;
     }
-    spool.file.flush().map_err(Error::Write)?;
+    spool.flush()?;
     Ok(tree)
 }
 
@@ -145,23 +149,39 @@ fn is_file(kind: EntryType) -> bool {
     matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse)
 }
 
-fn link_text(entry: &Entry<'_, impl Read>) -> Result<Vec<u8>, Error> {
+pub(crate) fn link_text(entry: &Entry<'_, impl Read>) -> Result<Vec<u8>, Error> {
     let text = entry.link_name_bytes().unwrap_or_default().into_owned();
     // What Linux's symlink(2) takes.
     let fine = !text.is_empty() && text.len() <= 4095 && !text.contains(&0);
     if fine { Ok(text) } else { Err(Refused::Name(String::from_utf8_lossy(&entry.path_bytes()).into_owned()).into()) }
 }
 
-struct Spool<'a> {
+/// Where contents wait until the whole tree is known.
+pub(crate) struct Spool<'a> {
     file: BufWriter<&'a mut File>,
     used: u64,
-    limit: u64,
+    pub(crate) limit: u64,
     files: usize,
 }
 
-impl Spool<'_> {
+impl<'a> Spool<'a> {
+    /// A spool in an empty file that takes so many bytes.
+    pub(crate) fn new(file: &'a mut File, limit: u64) -> Self {
+        Self { file: BufWriter::with_capacity(CHUNK, file), used: 0, limit, files: 0 }
+    }
+
+    /// Writes what is still in memory.
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
+        self.file.flush().map_err(Error::Write)
+    }
+
+    /// The bytes it holds.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
     /// Keeps what `input` gives, one byte more at most than is left of the limit.
-    fn take(&mut self, input: &mut impl Read, executable: bool) -> Result<Content, Error> {
+    pub(crate) fn take(&mut self, input: &mut impl Read, executable: bool) -> Result<Content, Error> {
         let left = self.limit - self.used;
         // Reading and writing fail for different reasons, but both mean that this tar does not become a layer.
         let length = io::copy(&mut input.take(left + 1), &mut self.file).map_err(Error::Read)?;

@@ -66,7 +66,7 @@ pub enum Node {
 }
 
 /// A path inside the tree: relative, without `.`, `..` or double slashes. Empty for the root.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TreePath(Vec<u8>);
 
 impl TreePath {

@@ -5,6 +5,7 @@
 //! dyno notices. It leaves `ip_forward` on when it ends.
 
 mod addresses;
+pub mod foreign;
 mod forwarder;
 mod links;
 mod nft;
@@ -97,7 +98,8 @@ struct Parts {
     mtu: u32,
     state: Mutex<Addresses>,
     attached: Mutex<std::collections::BTreeSet<Ipv4Addr>>,
-    warnings: Vec<String>,
+    /// Why a firewall of others could not be opened, so that it is told once.
+    refused: Mutex<Option<String>>,
 }
 
 impl Network {
@@ -113,10 +115,16 @@ impl Network {
         work.spawn(netlink);
         let (resolver, sockets) = listen(&links, &config.install).await?;
         let mtu = links.uplink_mtu().await;
-        let warnings = nft::foreign_drop(&config.nft, &config.install).await;
         let attached = Mutex::default();
-        let parts =
-            Parts { config: config.clone(), links, resolver, mtu, state: Mutex::new(addresses), attached, warnings };
+        let parts = Parts {
+            config: config.clone(),
+            links,
+            resolver,
+            mtu,
+            state: Mutex::new(addresses),
+            attached,
+            refused: Mutex::default(),
+        };
         let parts = Arc::new(parts);
         parts.converge(true).await?;
         work.spawn(Arc::clone(&parts).keep_converged());
@@ -178,12 +186,6 @@ impl Network {
     pub fn resolver(&self) -> Ipv4Addr {
         self.parts.resolver
     }
-
-    /// What on this host stands in the way, each with the command that repairs it.
-    #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        &self.parts.warnings
-    }
 }
 
 impl Parts {
@@ -228,6 +230,7 @@ impl Parts {
             nft::apply(&self.config.nft, &rules.document()).await?;
             tracing::info!(table, "put the firewall in place");
         }
+        self.open_firewalls().await;
         self.links.add_labelled(&resolver_label(&self.config.install), self.resolver).await?;
         let attached: Vec<Ipv4Addr> = self.attached().iter().copied().collect();
         for address in attached {
@@ -239,6 +242,26 @@ impl Parts {
             }
         }
         Ok(())
+    }
+}
+
+impl Parts {
+    /// Lets the dynos' packets through what others drop. That it cannot is told once, and hinders nothing else.
+    async fn open_firewalls(&self) {
+        let refused = match foreign::open(&self.config.nft, &self.config.install).await {
+            Ok(opened) => {
+                for chain in opened {
+                    tracing::info!(chain, "put rules for dynos into a firewall that drops what the host forwards");
+                }
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        let mut before = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = refused.as_ref().filter(|_| *before != refused) {
+            tracing::error!(error, "a firewall of others drops what dynos send, and no rule can be put into it");
+        }
+        *before = refused;
     }
 }
 

@@ -41,23 +41,8 @@ pub(super) async fn count_rules(nft: &Path, table: &str) -> Result<usize, Error>
     Ok(parts.iter().filter(|part| part.get("rule").is_some()).count())
 }
 
-/// Whether docker's or ufw's FORWARD chain drops what it does not know: our accept does not overrule their drop.
-pub(super) async fn foreign_drop(nft: &Path, install: &str) -> Vec<String> {
-    let Ok(listed) = run(nft, &["-j", "list", "chain", "ip", "filter", "FORWARD"]).await else { return vec![] };
-    let document: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
-    let parts = document["nftables"].as_array().map_or(&[][..], Vec::as_slice);
-    if !parts.iter().any(|part| part["chain"]["policy"] == "drop") {
-        return vec![];
-    }
-    let warning = format!(
-        "the FORWARD chain of this host (docker's or ufw's) drops what dynos send; repair: iptables -I FORWARD -i \
-         '{install}-+' -j ACCEPT; iptables -I FORWARD -o '{install}-+' -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-    );
-    tracing::warn!("{warning}");
-    vec![warning]
-}
-
-async fn run(nft: &Path, args: &[&str]) -> io::Result<Output> {
+/// Runs nft; a failure of its own is in the status.
+pub(super) async fn run(nft: &Path, args: &[&str]) -> io::Result<Output> {
     command(nft).args(args).stdin(Stdio::null()).output().await
 }
 

@@ -14,6 +14,7 @@
 //! In the delta nothing of the run image is deleted and no extended attribute is kept: it can be laid over the run
 //! image by any overlay mount, and no file in either image gives anybody rights (setuid, capabilities).
 
+pub mod import;
 mod recipe;
 
 use std::ffi::OsString;

@@ -186,6 +186,10 @@ impl Sim {
                 let state = self.state.lock().unwrap();
                 Ok(Reply::Missing(layers.into_iter().filter(|layer| !state.layers.contains(layer)).collect()))
             }
+            Request::Stacks => Ok(Reply::Stacks(vec![engine::InstalledStack {
+                name: "debian-13".to_owned(),
+                buildpacks: "heroku-24".to_owned(),
+            }])),
             Request::Git { app, service, protocol } => {
                 let git = self.git.clone().ok_or(Refusal::NotFound("git".to_owned()))?;
                 Ok(Reply::GitExited(git(app, service, protocol, std::mem::take(&mut fds))))

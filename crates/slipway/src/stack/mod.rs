@@ -1,4 +1,10 @@
-//! Stack images, made where they are missing.
+//! `slipway stack`: what dynos and builds run on, made here from packages or imported.
+
+mod import;
+mod installed;
+mod reference;
+mod registry;
+mod remove;
 
 use std::fs;
 use std::io;
@@ -10,17 +16,41 @@ use local::stack::StackBuild;
 use crate::printer;
 use crate::settings::Settings;
 
-/// The one stack there is.
-const NAME: &str = "debian-13";
+/// The stack that is made here.
+const NAME: &str = vocabulary::Stack::OWN_IMAGE;
 /// Debian's name of that version.
 const SUITE: &str = "trixie";
 /// The recipe, carried in the program, so that it needs no folder beside it.
 const RECIPE: [(&str, &str); 4] = [
-    ("run.txt", include_str!("../../../stacks/debian-13/run.txt")),
-    ("build.txt", include_str!("../../../stacks/debian-13/build.txt")),
-    ("customize.sh", include_str!("../../../stacks/debian-13/customize.sh")),
-    ("install-build.sh", include_str!("../../../stacks/debian-13/install-build.sh")),
+    ("run.txt", include_str!("../../../../stacks/debian-13/run.txt")),
+    ("build.txt", include_str!("../../../../stacks/debian-13/build.txt")),
+    ("customize.sh", include_str!("../../../../stacks/debian-13/customize.sh")),
+    ("install-build.sh", include_str!("../../../../stacks/debian-13/install-build.sh")),
 ];
+
+/// What can be done to stacks.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum StackCommand {
+    /// Build the stack images from Debian packages (minutes; cached), if they are missing or outdated
+    Build(Box<crate::settings::Written>),
+    /// List the stacks, what provides each, and the apps that depend on it
+    List(installed::List),
+    /// Make a stack of an image from a registry, of an OCI layout, or of what `docker save` wrote
+    #[command(after_help = import::TAUGHT)]
+    Import(Box<import::Import>),
+    /// Remove an imported stack that no app depends on
+    Remove(remove::Remove),
+}
+
+/// Runs the command.
+pub(crate) fn run(command: StackCommand) -> std::process::ExitCode {
+    match command {
+        StackCommand::Build(written) => crate::settled(*written, |settings| crate::told(ensure(settings))),
+        StackCommand::List(list) => crate::told(installed::run(&list)),
+        StackCommand::Import(asked) => import::run(&asked),
+        StackCommand::Remove(remove) => crate::told(remove::run(&remove)),
+    }
+}
 
 /// Why there is no stack.
 #[derive(Debug, thiserror::Error)]
