@@ -28,7 +28,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let api = Api::start().await;
+        let api = Api::in_a_file().await;
         api.app("sushi").await;
         api.deploy("sushi", "web: node index.js\nworker: node worker.js\n").await;
         let made = async |method, path: &str, body| {

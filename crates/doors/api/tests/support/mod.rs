@@ -58,8 +58,16 @@ pub(crate) struct Answer {
 
 impl Api {
     pub(crate) async fn start() -> Self {
+        Self::over(store::scratch().await.0, tempfile::tempdir().unwrap()).await
+    }
+
+    /// The same with its record in a file of its own ([`Api::file`]), whatever other tests keep theirs in.
+    pub(crate) async fn in_a_file() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = store::scratch().await;
+        Self::over(store(folder.path()).await, folder).await
+    }
+
+    async fn over(store: Store, folder: tempfile::TempDir) -> Self {
         let removed = Arc::new(Mutex::new(vec![]));
         let (sink, queue) = LogSink::new();
         let platform = platform(&store, folder.path(), sink.clone(), Arc::clone(&removed));
@@ -69,7 +77,7 @@ impl Api {
         Self { router: api::router(platform.clone()), platform, store, sink, owner, other, removed, folder }
     }
 
-    /// The file of the record.
+    /// The file of the record, for [`Api::in_a_file`].
     pub(crate) fn file(&self) -> std::path::PathBuf {
         self.folder.path().join("slipway.db")
     }
