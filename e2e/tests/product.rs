@@ -12,9 +12,12 @@ mod product {
     pub mod run;
     pub mod sharing;
     pub mod traffic;
+    pub mod upgrade;
 }
 
-use product::{accounts, bad_input, commands, connect, deploys, everyday, isolation, retention, run, sharing, traffic};
+use product::{
+    accounts, bad_input, commands, connect, deploys, everyday, isolation, retention, run, sharing, traffic, upgrade,
+};
 
 macro_rules! scenarios {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -67,5 +70,7 @@ fn main() -> std::process::ExitCode {
         retention::disks_do_not_fill,
         isolation::a_dyno_finds_nothing,
         bad_input::clear_errors_and_nothing_lost,
+        upgrade::an_upgrade_that_fails_changes_nothing,
+        upgrade::an_upgrade_loses_nothing,
     ])
 }

@@ -150,6 +150,20 @@ impl Store {
         Ok(Self { readers, writer, key, _scratch: None })
     }
 
+    /// Whether this version can go on with a database that another one may be using: it was made by the first steps of
+    /// our own schema. Nothing is written.
+    pub async fn fits(file: &Path) -> Result<(), Error> {
+        let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(Duration::from_secs(10));
+        let reader = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        let applied: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(&reader)
+                .await?;
+        let mut ours = MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec()));
+        let fits = applied.into_iter().all(|step| ours.next() == Some(step));
+        if fits { Ok(()) } else { Err(Error::OtherVersion) }
+    }
+
     /// The key that seals, for addresses only this platform can read back ([`SealKey::token`]).
     #[must_use]
     pub fn key(&self) -> &SealKey {

@@ -6,6 +6,7 @@
 mod control;
 mod engine;
 mod router;
+mod stop;
 
 use std::collections::HashMap;
 use std::fs::File;
