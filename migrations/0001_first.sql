@@ -1,8 +1,9 @@
 -- Ids are UUIDs as text, times microseconds since 1970, booleans 0 or 1, sealed columns are described in
 -- crates/base/store/src/seal.rs, JSON columns hold what the named type of `vocabulary` or `store` serialises to.
+-- One text for SQLite and PostgreSQL: crates/base/store/src/migrations.rs says what it may hold.
 
 CREATE TABLE facts (
-    name TEXT PRIMARY KEY NOT NULL,      -- 'route_table_version'
+    name TEXT PRIMARY KEY NOT NULL,      -- 'route_table_version', 'job'
     value INTEGER NOT NULL
 );
 
@@ -38,6 +39,12 @@ CREATE TABLE sessions (
     created_at INTEGER NOT NULL
 );
 CREATE INDEX sessions_by_account ON sessions (account_id);
+
+CREATE TABLE user_preferences (
+    account_id TEXT PRIMARY KEY NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    preferences TEXT NOT NULL,           -- JSON map of those that were set, by their names in the API
+    updated_at INTEGER NOT NULL
+);
 
 CREATE TABLE keys (
     id TEXT PRIMARY KEY NOT NULL,
@@ -110,6 +117,20 @@ CREATE TABLE team_members (
 );
 CREATE INDEX team_members_by_account ON team_members (account_id);
 
+CREATE TABLE team_invitations (
+    id TEXT PRIMARY KEY NOT NULL,
+    team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    invited_by TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    role TEXT NOT NULL,                  -- admin, member, viewer
+    token_hash TEXT NOT NULL UNIQUE,     -- SHA-256 of the token, hexadecimal
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (team_id, account_id)
+);
+CREATE INDEX team_invitations_by_account ON team_invitations (account_id);
+CREATE INDEX team_invitations_by_inviter ON team_invitations (invited_by);
+
 CREATE TABLE apps (
     id TEXT PRIMARY KEY NOT NULL,
     name TEXT NOT NULL UNIQUE,
@@ -150,6 +171,14 @@ CREATE TABLE app_transfers (
     updated_at INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX one_pending_transfer_of_an_app ON app_transfers (app_id) WHERE state = 'pending';
+
+CREATE TABLE app_features (
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,                  -- preboot, runtime-dyno-metadata
+    enabled INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (app_id, name)
+);
 
 CREATE TABLE buildpack_installations (
     app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
@@ -272,7 +301,7 @@ CREATE TABLE dynos (
 CREATE INDEX dynos_by_app ON dynos (app_id);
 
 CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY NOT NULL,     -- counted by the fact 'job'
     kind TEXT NOT NULL,
     lane TEXT NOT NULL,                  -- jobs of one lane run one after the other: the app's id
     payload TEXT NOT NULL,               -- JSON

@@ -3,10 +3,11 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{Response, request};
@@ -22,6 +23,8 @@ pub struct Client<'a> {
     key: Option<String>,
     /// What an agent exports on another machine; nothing for somebody on the platform's own.
     elsewhere: Option<Vec<(String, String)>>,
+    /// Their password.
+    password: Option<String>,
 }
 
 /// A folder with an app in it, under git.
@@ -34,14 +37,15 @@ pub struct Repository<'a> {
 impl<'a> Client<'a> {
     /// A user with an empty home.
     pub fn new(platform: &'a Platform) -> Result<Self, Failure> {
-        Ok(Self { platform, home: platform.scratch()?, key: None, elsewhere: None })
+        Ok(Self { platform, home: platform.scratch()?, key: None, password: None, elsewhere: None })
     }
 
     /// Somebody new, with an account and a home of their own.
     pub fn somebody(&self, email: &str) -> Result<Self, Failure> {
-        self.platform.slipway(&["users", "add", email])?.good()?;
+        let told = self.platform.slipway(&["users", "add", email])?.good()?.stdout;
+        let password = told.lines().find_map(|line| line.strip_prefix("password: ")).map(str::to_owned);
         let key = self.platform.slipway(&["users", "token", email])?.good()?.stdout.trim().to_owned();
-        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key), elsewhere: None })
+        Ok(Self { platform: self.platform, home: self.platform.scratch()?, key: Some(key), password, elsewhere: None })
     }
 
     /// Somebody with an account on another machine, which reaches the platform over no loopback. Nothing is exported
@@ -65,6 +69,17 @@ impl<'a> Client<'a> {
     /// The user's home.
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// The same user by another key, with a home of its own.
+    pub fn with_key(&self, key: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            platform: self.platform,
+            home: self.platform.scratch()?,
+            key: Some(key.to_owned()),
+            password: None,
+            elsewhere: None,
+        })
     }
 
     /// A command in the user's environment.
@@ -116,13 +131,33 @@ impl<'a> Client<'a> {
         self.platform.address()
     }
 
-    /// Asks the platform's API with the user's key, which is the administrator's if they have none of their own.
+    /// Asks the platform's API with the user's key, which is the administrator's if they have none of their own; to
+    /// delete something with their password, too, as the end of an account wants it.
     pub fn api(&self, method: &str, path: &str, body: &str) -> Result<Response, Failure> {
         let key = self.key.clone().map_or_else(|| self.export("HEROKU_API_KEY"), Ok)?;
         let bearer = format!("Bearer {key}");
         let accept = "application/vnd.heroku+json; version=3";
-        let headers = [("Authorization", bearer.as_str()), ("Accept", accept), ("Content-Type", "application/json")];
+        let mut headers = vec![("Authorization", bearer.as_str()), ("Accept", accept)];
+        headers.push(("Content-Type", "application/json"));
+        if let (Some(password), "DELETE") = (&self.password, method) {
+            headers.push(("Heroku-Password", password));
+        }
         Ok(request(self.platform.witness().address(), method, "localhost", path, &headers, body.as_bytes())?)
+    }
+
+    /// Asks the API as [`Client::api`] does, and holds the answer's status. Answers its JSON; null if it has none.
+    pub fn asked(&self, method: &str, path: &str, body: &Value, status: u16) -> Result<Value, Failure> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.api(method, path, &body)?;
+        if answer.status != status {
+            return Err(format!("{method} {path}: {} and not {status}: {}", answer.status, answer.text()).into());
+        }
+        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
+    /// As [`Client::asked`], by GET, of something there is.
+    pub fn read(&self, path: &str) -> Result<Value, Failure> {
+        self.asked("GET", path, &Value::Null, 200)
     }
 
     /// One of the exports of `slipway env`.
@@ -160,6 +195,11 @@ impl<'a> Client<'a> {
         Ok(repository)
     }
 
+    /// A repository that an earlier user of this platform kept.
+    pub fn kept(&'a self, folder: &Path) -> Repository<'a> {
+        Repository { client: self, folder: folder.to_owned() }
+    }
+
     /// Makes an app and pushes an example to it. Answers its repository and name.
     pub fn deploy(&'a self, example: &str) -> Result<(Repository<'a>, String), Failure> {
         let repository = self.repository(example)?;
@@ -168,10 +208,14 @@ impl<'a> Client<'a> {
         Ok((repository, app))
     }
 
+    /// Copies one of the suite's own apps into a repository of this user, with one commit on `main`.
+    pub fn repository_of_app(&'a self, name: &str) -> Result<Repository<'a>, Failure> {
+        self.repository_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("apps").join(name), name)
+    }
+
     /// Makes an app and pushes one of the suite's own apps to it. Answers its name.
     pub fn deploy_app(&self, name: &str) -> Result<String, Failure> {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps").join(name);
-        let repository = self.repository_of(&from, name)?;
+        let repository = self.repository_of_app(name)?;
         let app = repository.create()?;
         repository.push()?.good()?;
         Ok(app)
@@ -191,6 +235,22 @@ impl Repository<'_> {
         let output = run(self.client.command(platform.cli()).current_dir(&self.folder).args(arguments))?;
         platform.ran(arguments, &output);
         Ok(output)
+    }
+
+    /// As [`Repository::heroku`], with more in its environment.
+    pub fn heroku_with(&self, env: &[(&str, &Path)], arguments: &[&str]) -> Result<Output, Failure> {
+        let output = run(self.command().envs(env.iter().copied()).args(arguments))?;
+        self.client.platform.ran(arguments, &output);
+        Ok(output)
+    }
+
+    /// A small program that commands can be told to start.
+    pub fn program(&self, name: &str, script: &str) -> Result<PathBuf, Failure> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.client.home.path().join(name);
+        fs::write(&path, script)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
     }
 
     /// Starts a shell's line at a terminal, in it and with the administrator's key.
@@ -232,6 +292,20 @@ impl Repository<'_> {
     /// `git push heroku main`.
     pub fn push(&self) -> Result<Output, Failure> {
         self.git(&["push", "heroku", "main"])
+    }
+
+    /// Begins `git push heroku main`, for a push that is not to end by itself.
+    pub fn begin_push(&self) -> Result<Child, Failure> {
+        let mut command = self.client.command("git");
+        command.current_dir(&self.folder).args(["push", "heroku", "main"]);
+        Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+    }
+
+    /// Moves it out of its user's home, so that it outlives them. Answers its folder.
+    pub fn keep(&self) -> Result<PathBuf, Failure> {
+        let folder = self.client.platform.scratch()?.keep().join("repository");
+        run(Command::new("mv").arg(&self.folder).arg(&folder))?.good()?;
+        Ok(folder)
     }
 
     /// Its folder.

@@ -47,7 +47,7 @@ fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Programs of the platform's whose command line or open files name one of the words.
-fn processes(words: &[&str]) -> io::Result<Vec<String>> {
+pub(crate) fn processes(words: &[&str]) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     for process in folders(Path::new("/proc"))? {
         // It may end while it is looked at.

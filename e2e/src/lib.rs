@@ -5,6 +5,9 @@
 mod browser;
 mod client;
 mod compatibility;
+mod crash_points;
+mod disk;
+mod held;
 mod http;
 mod leftovers;
 mod load;
@@ -17,6 +20,9 @@ mod witness;
 
 pub use browser::Browser;
 pub use client::{Client, Repository};
+pub use crash_points::CrashPoints;
+pub use disk::Disk;
+pub use held::Held;
 pub use http::{Connection, Response, request};
 pub use leftovers::leftovers;
 pub use load::{Load, Report};

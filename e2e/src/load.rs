@@ -36,6 +36,11 @@ pub struct Load {
 impl Load {
     /// Begins 200 requests a second for `/` of a host.
     pub fn start(address: SocketAddr, host: &str) -> Self {
+        Self::start_at(address, host, RATE)
+    }
+
+    /// The same with so many requests a second.
+    pub fn start_at(address: SocketAddr, host: &str, rate: u32) -> Self {
         let (stop, report) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Report::default())));
         let begun = Instant::now();
         let workers = (0..WORKERS).map(|number| {
@@ -43,15 +48,21 @@ impl Load {
                 address,
                 head: format!("GET / HTTP/1.1\r\nHost: {host}\r\n"),
                 keep: number % 2 == 0,
+                pace: Duration::from_secs(1) * WORKERS / rate,
                 begun,
                 report: Arc::clone(&report),
             };
             let stop = Arc::clone(&stop);
-            let offset = Duration::from_secs(1) * number / RATE;
+            let offset = Duration::from_secs(1) * number / rate;
             thread::spawn(move || worker.run(offset, &stop))
         });
         let workers = workers.collect();
         Self { stop, report, workers }
+    }
+
+    /// How many requests failed so far.
+    pub fn failed(&self) -> usize {
+        self.report.lock().map(|report| report.failed.len()).unwrap_or_default()
     }
 
     /// Ends the load and tells what came of it.
@@ -68,18 +79,18 @@ struct Worker {
     address: SocketAddr,
     head: String,
     keep: bool,
+    pace: Duration,
     begun: Instant,
     report: Arc<Mutex<Report>>,
 }
 
 impl Worker {
     fn run(&self, offset: Duration, stop: &AtomicBool) {
-        let pace = Duration::from_secs(1) * WORKERS / RATE;
         let mut next = Instant::now() + offset;
         let mut connection: Option<(BufReader<TcpStream>, Instant)> = None;
         while !stop.load(Ordering::SeqCst) {
             thread::sleep(next.saturating_duration_since(Instant::now()));
-            next += pace;
+            next += self.pace;
             let (outcome, age) = self.once(&mut connection);
             if let Ok(mut report) = self.report.lock() {
                 match outcome {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -26,12 +26,17 @@ pub struct Platform {
     outside: Outside,
     folder: TempDir,
     supervisor: Child,
+    flags: Vec<String>,
+    /// How long its log was when it was started.
+    told: u64,
     address: SocketAddr,
     witness: Witness,
     exports: Vec<(String, String)>,
     cli: PathBuf,
     commands: Commands,
     ran: Mutex<BTreeSet<String>>,
+    /// Its install id.
+    install: String,
     /// Whether it was taken down already.
     ended: bool,
 }
@@ -44,6 +49,11 @@ impl Platform {
 
     /// The same, with more flags of `slipway up`.
     pub fn start_with(flags: &[&str]) -> Result<Self, Failure> {
+        Self::start_on(flags, |_| Ok(()))
+    }
+
+    /// The same, with a data folder that is made by the caller: an empty disk, for instance.
+    pub fn start_on(flags: &[&str], make: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<Self, Failure> {
         let cli = crate::client::install_cli()?;
         let commands = Commands::read(&cli)?;
         let folder = tempfile::Builder::new().prefix("slipway-e2e-").tempdir()?;
@@ -51,21 +61,27 @@ impl Platform {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let outside = Outside::start(folder.path())?;
-        let supervisor = up(folder.path(), address, &outside, flags)?;
+        make(&folder.path().join("data"))?;
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let supervisor = up(folder.path(), address, &outside, &flags)?;
         let witness = Witness::start(address)?;
         let mut platform = Self {
             outside,
             folder,
             supervisor,
+            flags,
+            told: 0,
             address,
             witness,
             exports: Vec::new(),
             cli,
             commands,
             ran: Mutex::default(),
+            install: String::new(),
             ended: false,
         };
         platform.wait_until_up()?;
+        fs::read_to_string(platform.data().join("install"))?.trim().clone_into(&mut platform.install);
         platform.exports = platform.read_exports()?;
         Ok(platform)
     }
@@ -135,7 +151,7 @@ impl Platform {
 
     /// The process id of a role.
     pub fn role(&self, name: &str) -> Result<i32, Failure> {
-        let install = fs::read_to_string(self.data().join("install"))?;
+        let install = &self.install;
         for entry in fs::read_dir("/proc")? {
             let entry = entry?;
             let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
@@ -143,7 +159,7 @@ impl Platform {
             let words: Vec<_> = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
             let is_role =
                 words.get(1).is_some_and(|word| word == "role") && words.get(2).is_some_and(|word| word == name);
-            if is_role && words.get(3).is_some_and(|path| path.contains(install.trim())) {
+            if is_role && words.get(3).is_some_and(|path| path.contains(install.as_str())) {
                 return Ok(pid);
             }
         }
@@ -162,6 +178,72 @@ impl Platform {
         Ok(())
     }
 
+    /// Starts `slipway up` once more, for a platform whose supervisor is dead, and waits until it says that it is up.
+    pub fn up_again(&mut self) -> Result<(), Failure> {
+        self.begin_again()?;
+        self.wait_until_up()
+    }
+
+    /// The same, and waits for the end of it: it is one that dies on its way.
+    pub fn up_and_die(&mut self) -> Result<std::process::ExitStatus, Failure> {
+        self.begin_again()?;
+        Ok(self.supervisor.wait()?)
+    }
+
+    fn begin_again(&mut self) -> Result<(), Failure> {
+        self.supervisor.wait()?;
+        self.told = fs::metadata(self.folder.path().join("slipway.log"))?.len();
+        self.supervisor = up(self.folder.path(), self.address, &self.outside, &self.flags)?;
+        Ok(())
+    }
+
+    /// Kills the supervisor alone; control and engine end with it, the router and the dynos go on.
+    pub fn kill_supervisor(&mut self) -> Result<(), Failure> {
+        self.supervisor.kill()?;
+        self.supervisor.wait()?;
+        Ok(())
+    }
+
+    /// Kills everything of it at once: supervisor, roles, the parents of instances and what they started.
+    pub fn kill_everything(&mut self) -> Result<(), Failure> {
+        // The supervisor first, so that it restarts nothing.
+        self.kill_supervisor()?;
+        self.kill_all_processes()
+    }
+
+    /// Switches the machine off, as far as this platform is concerned: its processes, its mounts and its folder on
+    /// tmpfs are gone, and the data folder is not in use.
+    pub fn power_off(&mut self) -> Result<(), Failure> {
+        self.kill_everything()?;
+        let run = format!("/run/slipway-{}", self.install);
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|point| point.starts_with(&run));
+        for point in points.collect::<Vec<_>>().iter().rev() {
+            crate::run(Command::new("umount").arg("--lazy").arg(point))?.good()?;
+        }
+        Ok(fs::remove_dir_all(run)?)
+    }
+
+    /// Kills every process of it. What starts meanwhile is found by the next look.
+    pub fn kill_all_processes(&self) -> Result<(), Failure> {
+        loop {
+            let mut left = crate::held::processes_of(&self.install, &self.data())?;
+            left.retain(|pid| !is_zombie(*pid));
+            if left.is_empty() {
+                return Ok(());
+            }
+            let pids = left.iter().map(ToString::to_string);
+            // One may have ended meanwhile.
+            crate::run(Command::new("kill").arg("-9").args(pids))?;
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What it holds of the machine, and what half-made things lie in its folders.
+    pub fn held(&self) -> Result<crate::Held, Failure> {
+        crate::Held::look(&self.install()?, &self.data())
+    }
+
     /// What the platform wrote about itself.
     pub fn log(&self) -> io::Result<String> {
         fs::read_to_string(self.folder.path().join("slipway.log"))
@@ -176,7 +258,7 @@ impl Platform {
 
     /// The install's id, which names everything of it outside the data folder.
     pub fn install(&self) -> io::Result<String> {
-        Ok(fs::read_to_string(self.data().join("install"))?.trim().to_owned())
+        Ok(self.install.clone())
     }
 
     /// `slipway down` for this platform, to be run or to be cut off.
@@ -207,8 +289,9 @@ impl Platform {
         let log = self.folder.path().join("slipway.log");
         let begun = Instant::now();
         loop {
-            let up =
-                BufReader::new(File::open(&log)?).lines().map_while(Result::ok).any(|line| line.contains("is up at"));
+            let mut file = File::open(&log)?;
+            file.seek(SeekFrom::Start(self.told))?;
+            let up = BufReader::new(file).lines().map_while(Result::ok).any(|line| line.contains("is up at"));
             if up {
                 return Ok(());
             }
@@ -250,8 +333,14 @@ pub(crate) fn exports_in(text: &str) -> Vec<(String, String)> {
     exports.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect()
 }
 
-fn up(folder: &Path, address: SocketAddr, outside: &Outside, flags: &[&str]) -> Result<Child, Failure> {
-    let log = File::create(folder.join("slipway.log"))?;
+/// Whether a process has ended and only its parent has not noticed.
+fn is_zombie(pid: u32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    text.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))
+}
+
+fn up(folder: &Path, address: SocketAddr, outside: &Outside, flags: &[String]) -> Result<Child, Failure> {
+    let log = File::options().append(true).create(true).open(folder.join("slipway.log"))?;
     let mut command = slipway("up", folder, address)?;
     command.arg("--listen").arg(SocketAddr::from((outside.gateway(), address.port())).to_string());
     command.arg("--egress-allow").arg(outside.allowed());

@@ -65,7 +65,7 @@ pub fn run(command: &mut Command) -> Result<Output, Failure> {
 }
 
 /// Waits until a condition holds, for at most 30 s; `what` tells what did not happen.
-pub fn until(what: &str, holds: impl Fn() -> Result<bool, Failure>) -> Result<(), Failure> {
+pub fn until(what: &str, mut holds: impl FnMut() -> Result<bool, Failure>) -> Result<(), Failure> {
     let begun = Instant::now();
     while !holds()? {
         if begun.elapsed() > Duration::from_secs(30) {

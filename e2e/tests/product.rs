@@ -3,11 +3,14 @@
 mod product {
     pub mod accounts;
     pub mod bad_input;
+    pub mod beside;
     pub mod commands;
     pub mod connect;
     pub mod deploys;
     pub mod everyday;
+    pub mod features;
     pub mod isolation;
+    pub mod resources;
     pub mod retention;
     pub mod run;
     pub mod sharing;
@@ -16,7 +19,8 @@ mod product {
 }
 
 use product::{
-    accounts, bad_input, commands, connect, deploys, everyday, isolation, retention, run, sharing, traffic, upgrade,
+    accounts, bad_input, beside, commands, connect, deploys, everyday, features, isolation, resources, retention, run,
+    sharing, traffic, upgrade,
 };
 
 macro_rules! scenarios {
@@ -63,6 +67,28 @@ fn main() -> std::process::ExitCode {
         run::a_program_runs_inside_a_dyno,
         everyday::custom_domains_lead_to_the_app,
         everyday::what_there_is_is_listed,
+        resources::an_app_is_looked_at_in_every_part,
+        resources::dynos_are_looked_at_resized_and_ended,
+        resources::what_is_on_offer_is_shown_one_by_one,
+        resources::an_account_is_changed_and_deleted,
+        resources::an_offered_app_is_looked_at_and_taken_back,
+        resources::a_team_is_renamed_looked_at_and_deleted,
+        resources::what_nobody_has_is_an_empty_list,
+        resources::a_user_is_changed_keeps_preferences_and_goes,
+        resources::a_team_invites_somebody_who_agrees,
+        resources::many_apps_are_looked_at_at_once,
+        resources::a_client_gets_tokens_and_loses_one,
+        resources::a_build_is_cancelled,
+        features::dynos_are_told_what_they_are,
+        features::without_preboot_the_old_web_stops_first,
+        beside::an_app_is_opened_cloned_and_compared,
+        beside::config_vars_are_edited,
+        beside::a_release_phase_is_tried_again,
+        beside::an_app_runs_at_home,
+        beside::a_key_and_a_request_for_a_certificate_are_made,
+        beside::many_accounts_are_kept_apart,
+        beside::lists_of_what_there_is_not_are_empty,
+        traffic::an_app_is_reached_over_tls,
         connect::a_laptop_works_as_the_platforms_own_machine,
         connect::another_authority_is_refused,
         traffic::nothing_is_lost_while_the_app_changes,

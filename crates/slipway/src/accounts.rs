@@ -1,6 +1,6 @@
 //! `slipway users`: who may sign in.
 //!
-//! The command opens the store itself, as the user that owns it, beside control: SQLite lets the two write in turn, and
+//! The command opens the store itself, as the user that owns it, beside control: the two write in turn, and
 //! control keeps nothing of accounts in memory, so that what is done here holds with the next request. It works as well
 //! while the platform is down.
 
@@ -15,6 +15,7 @@ use vocabulary::Secret;
 use crate::layout::Layout;
 use crate::printer;
 use crate::settings::{Mistakes, Place};
+use crate::supervisor::of_install;
 use crate::users::Users;
 
 const PASSWORDS: &str = "Without --password-stdin a password is made and printed, once. To choose it:\n  \
@@ -145,16 +146,18 @@ pub(crate) fn run(command: UsersCommand) -> Result<(), Error> {
     })
 }
 
-/// Opens the store as the user that owns it, so that whatever SQLite makes beside it belongs to that user.
-async fn open(place: &Place) -> Result<Store, Error> {
-    let data = place.data()?;
+/// Opens the store as the user that owns it, so that whatever SQLite makes beside it belongs to that user. The database
+/// of the running platform is known to root alone, so that it is looked up before.
+pub(crate) async fn open(place: &Place) -> Result<Store, Error> {
+    let (data, named) = place.settle()?;
     let folder = |source| Error::Folder { place: data.display().to_string(), source };
     let missing = || io::Error::new(io::ErrorKind::NotFound, "nothing was ever up there; run `slipway up` first");
     let layout = Layout::open(&data).and_then(|layout| layout.ok_or_else(missing)).map_err(folder)?;
+    let database = of_install(named, &layout).map_err(folder)?;
     let owner = Users::find_control().map_err(folder)?;
     owner.become_it().map_err(folder)?;
     let key = SealKey::load(&layout.at("keys/seal.key")).map_err(folder)?;
-    Ok(Store::join(&layout.at("slipway.db"), key).await?)
+    Ok(Store::join_at(&database, key).await?)
 }
 
 fn password(asked: &Passworded) -> Result<Option<Secret>, Error> {

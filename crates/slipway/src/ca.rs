@@ -4,9 +4,8 @@
 //! (`DATA/public/ca.pem`); `bundle.pem` beside it holds the host's authorities as well, for tools that know one file.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rcgen::{
@@ -18,6 +17,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use vocabulary::Secret;
 
+use crate::durable;
 use crate::fingerprint::Fingerprint;
 use crate::layout::Layout;
 use crate::settings::Settings;
@@ -71,9 +71,7 @@ impl Authority {
         let certificate = CertifiedIssuer::self_signed(params, key)?.pem();
         // The certificate first: a key without one would be read as broken.
         publish(certificate_file, &certificate)?;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(key_file)?;
-        file.write_all(key_text.as_bytes())?;
-        file.sync_all()?;
+        durable::write(key_file, key_text.as_bytes(), 0o600)?;
         Self::read(&key_text, certificate)
     }
 
@@ -91,6 +89,12 @@ impl Authority {
             names.extend([format!("*.{domain}"), "localhost".to_owned()]);
         }
         self.leaf(names, addresses)
+    }
+
+    /// A leaf for an app's host; nothing if it cannot be signed, which the log says.
+    pub(crate) fn app_leaf(&self, host: &str) -> Option<Leaf> {
+        let leaf = self.leaf(vec![host.to_owned()], &[]);
+        leaf.inspect_err(|error| tracing::error!(%error, host, "could not sign for the host of an app")).ok()
     }
 
     fn leaf(&self, names: Vec<String>, addresses: &[IpAddr]) -> Result<Leaf, Error> {
@@ -114,7 +118,6 @@ pub(crate) fn fingerprint(layout: &Layout) -> io::Result<Fingerprint> {
 }
 
 /// Writes a file that everybody may read, whatever the umask says.
-fn publish(path: &Path, text: &str) -> io::Result<()> {
-    fs::write(path, text)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
+pub(crate) fn publish(path: &Path, text: &str) -> io::Result<()> {
+    durable::write(path, text.as_bytes(), 0o644)
 }

@@ -8,8 +8,10 @@ use std::process::{Command, ExitCode, Stdio};
 
 use local::network::{EgressAllow, is_private};
 
+use crate::layout::Layout;
 use crate::printer;
 use crate::settings::Settings;
+use crate::supervisor::of_install;
 
 /// The oldest kernel with idmapped squashfs layers.
 const KERNEL: (u32, u32) = (6, 2);
@@ -60,6 +62,7 @@ pub(crate) fn examine(settings: &Settings) -> Vec<Finding> {
     findings.extend(PROGRAMS.iter().map(|(program, package)| self::program(program, package)));
     findings.extend([loop_devices(), forwarding(), disk(&settings.data)]);
     findings.extend(usage(&settings.data));
+    findings.push(record(settings));
     findings.extend(authority(&settings.data));
     findings.extend(settings.sources.iter().map(|(name, url)| package_source(name, url, &settings.egress_allow)));
     findings
@@ -218,6 +221,37 @@ fn usage(data: &Path) -> Option<Finding> {
     let all: u64 = folders.iter().map(|(_, bytes)| bytes).sum();
     let told: Vec<String> = folders.iter().map(|(name, bytes)| format!("{name} {}", mebibytes(*bytes))).collect();
     data.exists().then(|| Finding::Good(format!("{} holds {}: {}", data.display(), mebibytes(all), told.join(", "))))
+}
+
+/// The database that holds the record.
+fn record(settings: &Settings) -> Finding {
+    let named = settings.database_url.as_ref().and_then(|url| url.reveal().parse().ok());
+    let database = match Layout::open(&settings.data) {
+        Ok(Some(layout)) => of_install(named, &layout),
+        _ => Ok(named.unwrap_or_else(|| settings.data.join("store/slipway.db").as_path().into())),
+    };
+    let database = match database {
+        Ok(database) => database,
+        Err(error) => return Finding::Bad(format!("the record cannot be found: {error}")),
+    };
+    match crate::block_on(store::about(&database)) {
+        Err(error) => Finding::Bad(format!("the record cannot be used ({database}): {}", chain(&error))),
+        Ok(about) if about.is_current == Some(false) => Finding::Warning(format!(
+            "the record's schema is another version's ({}; {database}): `slipway up` or `slipway db migrate` brings an \
+             older one up to date",
+            about.version
+        )),
+        Ok(about) if !about.is_private => Finding::Warning(format!(
+            "the record travels unencrypted ({}; {database}): add sslmode=verify-full to its URL",
+            about.version
+        )),
+        Ok(about) => Finding::Good(format!("the record is in {}: {database}", about.version)),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What people elsewhere know this platform by; nothing before its first start.

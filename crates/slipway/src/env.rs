@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
+use crate::ca::publish;
 use crate::layout::Layout;
 use crate::printer;
 use crate::settings::{Settings, trusted_bundles};
+use crate::users::Users;
 
 /// What the first start left about the administrator; root and control may read it.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -40,7 +42,12 @@ pub(crate) fn print(settings: &Settings) -> io::Result<()> {
     let layout = Layout::open(&settings.data)?.ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, "this data folder was never up; run `slipway up` first")
     })?;
-    let mut exports = exports(local_port(settings), &bundle(&layout)?);
+    let trusted = trusted_but(&layout.at("public/bundle.pem"));
+    // What lies there belongs to `slipway`: from here on we see and change no more than that user does.
+    if rustix::process::geteuid().is_root() {
+        Users::find_control()?.become_it()?;
+    }
+    let mut exports = exports(local_port(settings), &bundle(&layout, trusted)?);
     match Administrator::read(&layout) {
         Ok(administrator) => exports.push(("HEROKU_API_KEY", administrator.api_key)),
         Err(error) => printer::warn(format!("# no HEROKU_API_KEY: the administrator's key cannot be read ({error})")),
@@ -82,23 +89,27 @@ pub(crate) fn say_exports(exports: Vec<(&'static str, String)>) {
     }
 }
 
-/// One file with our authority, the host's, and what this user's tools trusted before: each of them knows one file.
-fn bundle(layout: &Layout) -> io::Result<String> {
+/// What this user's tools trust but for a bundle of ours.
+pub(crate) fn trusted_but(ours: &Path) -> Vec<String> {
+    let theirs = trusted_bundles().into_iter().filter(|path| path != ours);
+    theirs.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
+}
+
+/// One file with our authority, the host's, and what was trusted before: each tool knows one file.
+fn bundle(layout: &Layout, trusted: Vec<String>) -> io::Result<String> {
     let ours = layout.at("public/bundle.pem");
-    let theirs = trusted_bundles().into_iter().filter(|path| *path != ours);
     let before = fs::read_to_string(&ours)?;
-    let all = merged(before.clone(), theirs);
+    let all = merged(before.clone(), trusted);
     let path = layout.at("public/bundle-with-yours.pem");
-    if all.len() > before.len() && fs::write(&path, all).is_ok() {
+    if all.len() > before.len() && publish(&path, &all).is_ok() {
         return Ok(path.display().to_string());
     }
     Ok(ours.display().to_string())
 }
 
-/// Certificates, and those of more files that are not among them.
-pub(crate) fn merged(mut all: String, more: impl Iterator<Item = PathBuf>) -> String {
-    for path in more {
-        let text = fs::read_to_string(path).unwrap_or_default();
+/// Certificates, and those of more texts that are not among them.
+pub(crate) fn merged(mut all: String, more: Vec<String>) -> String {
+    for text in more {
         for certificate in text.split_inclusive("-----END CERTIFICATE-----\n") {
             if !all.contains(certificate.trim()) {
                 all.push_str(certificate);

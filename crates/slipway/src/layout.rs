@@ -4,11 +4,11 @@
 //! DATA/install      the install id: 6 letters and digits; names cgroups, tables, links and /run/slipway-ID
 //! DATA/keys/        seal.key, ca.key, admin.json (0700, user slipway)
 //! DATA/public/      ca.pem, bundle.pem: what users need to trust us
-//! DATA/slipway.db   the store
+//! DATA/store/       slipway.db, the store, if it is in no other database (0700, user slipway); DATA/record says where it is
 //! DATA/blobs/ outputs/ logs/ pushes/  owned by control
 //! DATA/bin/         copies of our programs, for users that cannot pass to where they lie
 //! DATA/git/ hooks/ images/ stacks/ dynos/ disks/ programs/   owned by engine
-//! /run/slipway-ID/  engine.sock, control.sock, routes.sock, rendezvous.sock; settings.json, router.json, supervisor.pid, lock, slot
+//! /run/slipway-ID/  engine.sock, control.sock, routes.sock, rendezvous.sock; settings.json, database, router.json, supervisor.pid, lock, slot
 //!                   i/ (the engine's), mounts/ (layers), router/table.json (the router's copy of the routes)
 //! ```
 
@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// How many installs one machine holds: each has a slot, which decides its range of addresses and of user ids.
 pub(crate) const SLOTS: u32 = 16;
+
+/// What install ids are made of.
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Paths of one install.
 #[derive(Debug, Clone)]
@@ -32,7 +35,14 @@ impl Layout {
     /// The layout of a data folder that was made before; nothing if it was not.
     pub(crate) fn open(data: &Path) -> io::Result<Option<Self>> {
         match fs::read_to_string(data.join("install")) {
-            Ok(install) => Ok(Some(Self { data: data.to_owned(), install: install.trim().to_owned() })),
+            Ok(install) => {
+                let install = install.trim().to_owned();
+                if !is_install_id(&install) {
+                    let file = data.join("install").display().to_string();
+                    return Err(io::Error::other(format!("{file} holds no install id, but {install:?}")));
+                }
+                Ok(Some(Self { data: data.to_owned(), install }))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -46,9 +56,9 @@ impl Layout {
         }
         let mut bytes = [0; 6];
         getrandom::fill(&mut bytes).map_err(|_| io::Error::other("the kernel gave no random bytes"))?;
-        let letters = b"abcdefghijkmnpqrstuvwxyz23456789";
-        let install: String = bytes.iter().map(|byte| char::from(letters[usize::from(byte % 32)])).collect();
-        fs::write(data.join("install"), &install)?;
+        let install: String = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+        // Its loss would be that of everything that is named after it.
+        crate::durable::write(&data.join("install"), install.as_bytes(), 0o644)?;
         Ok(Self { data: data.to_owned(), install })
     }
 
@@ -77,6 +87,11 @@ impl Layout {
         PathBuf::from(format!("/run/slipway-{}", self.install))
     }
 
+    /// The store's file.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.at("store/slipway.db")
+    }
+
     /// A file or folder under the data folder.
     pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.data.join(name)
@@ -86,6 +101,11 @@ impl Layout {
     pub(crate) fn in_run(&self, name: &str) -> PathBuf {
         self.run().join(name)
     }
+}
+
+/// Six of [`LETTERS`]: the id becomes a part of paths and names.
+fn is_install_id(text: &str) -> bool {
+    text.len() == 6 && text.bytes().all(|byte| LETTERS.contains(&byte))
 }
 
 fn slot_in(run: &Path) -> Option<u32> {

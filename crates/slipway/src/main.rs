@@ -5,7 +5,9 @@
 mod accounts;
 mod ca;
 mod connect;
+mod db;
 mod doctor;
+mod durable;
 mod env;
 mod fingerprint;
 mod layout;
@@ -53,6 +55,9 @@ enum Command {
     /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
     #[command(subcommand)]
     Users(accounts::UsersCommand),
+    /// The database that holds the record: migrate, copy
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Stack images: what dynos and builds run on
     #[command(subcommand)]
     Stack(StackCommand),
@@ -104,6 +109,7 @@ fn main() -> ExitCode {
         Command::Upgrade(asked) => told(upgrade::run(&asked)),
         Command::UpgradeCheck(written) => settled(*written, |settings| told(supervisor::check(settings))),
         Command::Users(command) => told(accounts::run(command)),
+        Command::Db(command) => told(db::run(command)),
         Command::Stack(StackCommand::Build(written)) => settled(*written, |settings| told(stack::ensure(settings))),
     }
 }

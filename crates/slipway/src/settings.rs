@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use store::Database;
+use vocabulary::Secret;
 
 /// The file read when `--config` is not given, if it exists.
 const DEFAULT_FILE: &str = "/etc/slipway/slipway.toml";
@@ -29,6 +31,11 @@ pub(crate) struct Written {
     /// The folder that holds everything the platform keeps [default: /var/lib/slipway]
     #[arg(long, env = "SLIPWAY_DATA", value_name = "DIR")]
     data: Option<String>,
+
+    /// The database that holds the record, as postgres://USER:PASSWORD@HOST/NAME or sqlite:PATH; better given by the
+    /// environment or the file, as others on this machine see flags [default: sqlite:DATA/store/slipway.db]
+    #[arg(long, env = "SLIPWAY_DATABASE_URL", hide_env_values = true, value_name = "URL", value_parser = secret)]
+    database_url: Option<Secret>,
 
     /// Where to accept requests; may be given several times [default: 127.0.0.1:5080]
     #[arg(long, env = "SLIPWAY_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
@@ -73,6 +80,11 @@ pub(crate) struct Written {
     /// What the platform writes about itself, as a filter of levels and parts [default: info]
     #[arg(long, env = "SLIPWAY_LOG", value_name = "FILTER")]
     log: Option<String>,
+
+    /// The folder of a test that has processes of the platform die at named points (crate `crashpoints`)
+    #[arg(long, env = "SLIPWAY_CRASH_POINTS", value_name = "DIR", hide = true)]
+    #[serde(skip)]
+    crash_points: Option<PathBuf>,
 }
 
 /// Where an install is, for commands that need to know nothing else.
@@ -85,16 +97,30 @@ pub(crate) struct Place {
     /// The folder that holds everything the platform keeps [default: /var/lib/slipway]
     #[arg(long, env = "SLIPWAY_DATA", value_name = "DIR")]
     data: Option<String>,
+
+    /// The database that holds the record [default: that of the running platform, or sqlite:DATA/store/slipway.db]
+    #[arg(long, env = "SLIPWAY_DATABASE_URL", hide_env_values = true, value_name = "URL", value_parser = secret)]
+    database_url: Option<Secret>,
 }
 
 impl Place {
-    /// The data folder.
-    pub(crate) fn data(&self) -> Result<PathBuf, Mistakes> {
+    /// The data folder, and the database if one is named.
+    pub(crate) fn settle(&self) -> Result<(PathBuf, Option<Database>), Mistakes> {
         let file = read_file(self.config.as_deref()).map_err(|mistake| Mistakes(vec![mistake]))?;
         let mut check = Check { mistakes: vec![] };
         let data = check.folder("data", self.data.clone().or(file.data), DEFAULT_DATA);
-        if check.mistakes.is_empty() { Ok(data) } else { Err(Mistakes(check.mistakes)) }
+        let url = check.database_url(self.database_url.clone().or(file.database_url));
+        if !check.mistakes.is_empty() {
+            return Err(Mistakes(check.mistakes));
+        }
+        Ok((data, url.and_then(|url| url.reveal().parse().ok())))
     }
+}
+
+/// A URL with a password in it, as it was written.
+#[expect(clippy::unnecessary_wraps, reason = "it is asked for so")]
+pub(crate) fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
 }
 
 /// The settings, complete and valid.
@@ -102,6 +128,9 @@ impl Place {
 pub(crate) struct Settings {
     /// The data folder; absolute.
     pub(crate) data: PathBuf,
+    /// The URL of the database, if one is named; it is no part of what every role is handed.
+    #[serde(skip)]
+    pub(crate) database_url: Option<Secret>,
     /// Where to accept requests; not empty.
     pub(crate) listen: Vec<SocketAddr>,
     /// The domain; lower case.
@@ -124,6 +153,17 @@ pub(crate) struct Settings {
     pub(crate) keep_days: u32,
     /// What to write about ourselves.
     pub(crate) log: String,
+    /// Where a test arms crash points; never set otherwise.
+    pub(crate) crash_points: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Heeds the crash points of a test, if it is one that started us.
+    pub(crate) fn watch_crash_points(&self) {
+        if let Some(folder) = &self.crash_points {
+            crashpoints::watch(folder);
+        }
+    }
 }
 
 /// Everything that is wrong with the settings.
@@ -157,6 +197,7 @@ impl Written {
         Self {
             config: self.config,
             data: self.data.or(below.data),
+            database_url: self.database_url.or(below.database_url),
             listen: list(self.listen, below.listen),
             domain: self.domain.or(below.domain),
             egress_allow: list(self.egress_allow, below.egress_allow),
@@ -168,6 +209,7 @@ impl Written {
             keep_releases: self.keep_releases.or(below.keep_releases),
             keep_days: self.keep_days.or(below.keep_days),
             log: self.log.or(below.log),
+            crash_points: self.crash_points,
         }
     }
 }
@@ -191,6 +233,7 @@ impl Check {
         let listen = if written.listen.is_empty() { vec!["127.0.0.1:5080".to_owned()] } else { written.listen };
         Settings {
             data: self.folder("data", written.data, DEFAULT_DATA),
+            database_url: self.database_url(written.database_url),
             listen: listen.iter().filter_map(|text| self.address(text)).collect(),
             domain: self.domain(written.domain),
             egress_allow: written.egress_allow.into_iter().filter(|text| self.range(text)).collect(),
@@ -202,6 +245,7 @@ impl Check {
             keep_releases: self.count("keep-releases", written.keep_releases.as_deref(), (1, 10_000), 20),
             keep_days: self.count("keep-days", written.keep_days.as_deref(), (0, 3650), 30),
             log: written.log.unwrap_or_else(|| "info".to_owned()),
+            crash_points: written.crash_points,
         }
     }
 
@@ -218,6 +262,13 @@ impl Check {
                 path
             }
         }
+    }
+
+    fn database_url(&mut self, url: Option<Secret>) -> Option<Secret> {
+        if let Some(Err(error)) = url.as_ref().map(|url| url.reveal().parse::<Database>()) {
+            self.wrong(format!("database-url: {error}"));
+        }
+        url
     }
 
     fn address(&mut self, text: &str) -> Option<SocketAddr> {
@@ -347,6 +398,15 @@ mod tests {
     }
 
     #[test]
+    fn the_databases_url_is_neither_printed_nor_handed_to_every_role() {
+        let url = Some(Secret::new("postgres://ada:canary@db.example.com/x"));
+        let settings = Written { database_url: url, ..Written::default() }.settle().unwrap();
+        assert!(settings.database_url.is_some());
+        let told = format!("{settings:?}{}", serde_json::to_string(&settings).unwrap());
+        assert!(!told.contains("canary"), "{told}");
+    }
+
+    #[test]
     fn every_mistake_is_told() {
         let written = Written {
             listen: vec!["5080".to_owned()],
@@ -355,6 +415,7 @@ mod tests {
             boot_timeout: Some("soon".to_owned()),
             keep_releases: Some("0".to_owned()),
             keep_days: Some("many".to_owned()),
+            database_url: Some(Secret::new("mysql://ada:canary@db/x")),
             egress_allow: vec!["everything".to_owned()],
             ..Written::default()
         };
@@ -362,5 +423,6 @@ mod tests {
         for name in ["listen", "domain", "admin", "boot-timeout", "egress-allow", "keep-releases", "keep-days"] {
             assert!(told.contains(&format!("  - {name}: ")), "{told}");
         }
+        assert!(told.contains("  - database-url: ") && !told.contains("canary"), "{told}");
     }
 }

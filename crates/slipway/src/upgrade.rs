@@ -48,7 +48,7 @@ pub(crate) fn run(asked: &Asked) -> Result<(), Error> {
         Some(path) => named(path)?,
         None => std::env::current_exe().map_err(|error| Error::Program("/proc/self/exe".into(), error))?,
     };
-    let data = asked.place.data()?;
+    let (data, _) = asked.place.settle()?;
     let away = |error| Error::Away(data.clone(), error);
     let layout = Layout::open(&data).map_err(away)?.ok_or_else(|| away(io::ErrorKind::NotFound.into()))?;
     let socket = layout.in_run(SOCKET);

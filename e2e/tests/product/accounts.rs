@@ -215,6 +215,10 @@ pub fn keys_are_added_listed_and_removed(client: &Client) -> Result<(), Failure>
     let told = e2e::run(std::process::Command::new("ssh-keygen").args(["-l", "-E", "md5", "-f", &files[0]]))?.good()?;
     let fingerprint = told.stdout.split("MD5:").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("none");
     ensure!(listed.contains(fingerprint), "{fingerprint} is not in {listed}");
+    let keys: serde_json::Value = serde_json::from_str(&listed)?;
+    for identity in [keys[0]["id"].as_str().ok_or("a key without an id")?, fingerprint] {
+        client.read(&format!("/account/keys/{identity}"))?;
+    }
     client.heroku(&["keys:remove", "desk"])?.good()?;
     ensure!(!client.heroku(&["keys"])?.good()?.stdout.contains("desk"), "still there");
     client.heroku(&["keys:clear"])?.good()?;
@@ -245,7 +249,7 @@ pub fn no_secret_is_written_down(client: &Client) -> Result<(), Failure> {
     as_user(client, "HRKU-canary-unknown-token-canary-unknown", &["auth:whoami"])?.bad()?;
 
     let data = client.platform.data();
-    let mut files: Vec<_> = ["slipway.db", "slipway.db-wal"].map(|name| data.join(name)).into();
+    let mut files: Vec<_> = ["store/slipway.db", "store/slipway.db-wal"].map(|name| data.join(name)).into();
     files.extend(files_under(&data.join("logs"))?);
     let mut haystacks: Vec<(String, Vec<u8>)> = vec![("the log".to_owned(), client.platform.log()?.into_bytes())];
     for file in files {

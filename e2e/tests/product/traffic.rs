@@ -1,5 +1,6 @@
 //! Under a constant 200 requests a second, with and without keep-alive, none fails.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,24 @@ pub fn nothing_is_lost_while_the_app_changes(client: &Client) -> Result<(), Fail
         client.get_until(&app, "/", |response| response.header("x-boot").map(str::to_owned) != before)?;
         Ok(())
     })
+}
+
+pub fn an_app_is_reached_over_tls(client: &Client) -> Result<(), Failure> {
+    let (repository, app) = client.deploy("hello")?;
+    let encrypted = |name: &str| {
+        let address = client.address();
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*"]);
+        curl.args(["--cacert", client.export("CURL_CA_BUNDLE")?.as_str()]);
+        curl.args(["--resolve", &format!("{name}.localhost:{}:{}", address.port(), address.ip())]);
+        e2e::run(curl.arg(format!("https://{name}.localhost:{}/", address.port())))
+    };
+    ensure!(encrypted(&app)?.good()?.stdout.contains("\"version\": \"1\""), "another answer over TLS");
+    let stranger = encrypted("no-such-app")?.bad()?;
+    ensure!(stranger.stderr.contains("subject name"), "a host without an app has a certificate: {}", stranger.both());
+    repository.heroku(&["apps:rename", &format!("{app}-x")])?.good()?;
+    encrypted(&format!("{app}-x"))?.good()?;
+    Ok(())
 }
 
 pub fn nothing_is_lost_while_roles_die(client: &Client) -> Result<(), Failure> {

@@ -74,12 +74,18 @@ actions! {
         ListTransfers,
         /// Take, refuse or take back an offered app.
         AnswerTransfer,
+        /// See an invitation into a team that one has the token of.
+        ViewInvitation,
+        /// Accept it.
+        AcceptInvitation,
     }
     OnUser {
         /// See a user: oneself.
         ViewUser,
         /// List a user's apps: one's own.
         ListUserApps,
+        /// Change or remove a user: oneself.
+        ManageUser,
     }
     OnApp {
         /// See it, its dynos, builds and releases, and who works on it.
@@ -149,13 +155,14 @@ impl Action {
     pub fn reach(self) -> Reach {
         match self {
             Self::ViewAccount | Self::ViewUser => Reach::Identity,
-            Self::ManageAccount => Reach::Account,
+            Self::ManageAccount | Self::ManageUser => Reach::Account,
             Self::ViewConfig => Reach::ReadConfig,
             Self::EditConfig => Reach::WriteConfig,
             Self::Browse
             | Self::ListApps
             | Self::ListUserApps
             | Self::ListTransfers
+            | Self::ViewInvitation
             | Self::ViewApp
             | Self::FetchCode
             | Self::ViewLogs

@@ -98,7 +98,11 @@ impl Draft {
         let digest = self.place.pins.pin(&Digest::from_bytes(&hasher.finalize().into()));
         let path = self.place.path(&digest);
         let folder = path.parent().unwrap_or(&self.place.folder);
-        fs::create_dir_all(folder)?;
+        if !folder.exists() {
+            fs::create_dir_all(folder)?;
+            // A blob is only there after a power cut if its folder is.
+            File::open(&self.place.folder)?.sync_all()?;
+        }
         self.file.persist(&path).map_err(|error| error.error)?;
         File::open(folder)?.sync_all()?;
         Ok((digest, size))

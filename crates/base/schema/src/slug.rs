@@ -15,7 +15,7 @@ pub struct Slug {
     pub blob: SlugBlob,
     /// `Node.js`.
     pub buildpack_provided_description: Option<String>,
-    /// Null: layers have digests of their own.
+    /// `SHA256:…` over the digests of its layers.
     pub checksum: Option<String>,
     /// What it was built from.
     pub commit: Option<String>,

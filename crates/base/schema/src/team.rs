@@ -1,4 +1,4 @@
-//! Teams, their members and features.
+//! Teams, their members and preferences.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -72,31 +72,6 @@ pub struct Person {
     pub email: String,
     /// Full name.
     pub name: Option<String>,
-}
-
-/// `/teams/{team}/features`.
-#[derive(Debug, Clone, Serialize)]
-pub struct TeamFeature {
-    /// Its id.
-    pub id: Uuid,
-    /// Its name.
-    pub name: &'static str,
-    /// Its name for people.
-    pub display_name: &'static str,
-    /// In words.
-    pub description: &'static str,
-    /// Where to read about it.
-    pub doc_url: &'static str,
-    /// Whether it is on.
-    pub enabled: bool,
-    /// Whom to tell.
-    pub feedback_email: &'static str,
-    /// `general`.
-    pub state: &'static str,
-    /// When it was made.
-    pub created_at: Time,
-    /// When it last changed.
-    pub updated_at: Time,
 }
 
 /// `/teams/{team}/preferences`.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, Secret, Timestamp};
 
 use crate::row::{parsed, time, time_option};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A user.
@@ -43,12 +42,12 @@ macro_rules! select {
     };
 }
 
-fn account(row: &SqliteRow) -> Result<Account, Error> {
+fn account(row: &Row) -> Result<Account, Error> {
     Ok(Account {
         id: parsed(row, "id")?,
         email: row.try_get("email")?,
         name: row.try_get("name")?,
-        password_hash: Secret::new(row.try_get::<String, _>("password_hash")?),
+        password_hash: Secret::new(row.try_get::<String>("password_hash")?),
         second_factor: row.try_get("second_factor")?,
         last_login: time_option(row, "last_login")?,
         created_at: time(row, "created_at")?,
@@ -59,7 +58,7 @@ fn account(row: &SqliteRow) -> Result<Account, Error> {
 /// Makes an account. Fails with [`Error::Taken`] if the email has one.
 pub async fn create(write: &mut Write, email: &str, password_hash: &Secret) -> Result<Account, Error> {
     let now = Timestamp::now();
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO accounts (id, email, password_hash, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
          RETURNING *, 0 AS second_factor",
     )
@@ -75,13 +74,13 @@ pub async fn create(write: &mut Write, email: &str, password_hash: &Secret) -> R
 
 /// The account with this id.
 pub async fn get(store: &Store, id: AccountId) -> Result<Option<Account>, Error> {
-    let row = sqlx::query(select!("WHERE id = $1")).bind(id.to_string());
+    let row = sql::query(select!("WHERE id = $1")).bind(id.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(account).transpose()
 }
 
 /// The account with this email, compared without case.
 pub async fn by_email(store: &Store, email: &str) -> Result<Option<Account>, Error> {
-    let row = sqlx::query(select!("WHERE email = $1")).bind(email.to_lowercase());
+    let row = sql::query(select!("WHERE email = $1")).bind(email.to_lowercase());
     row.fetch_optional(&store.readers).await?.as_ref().map(account).transpose()
 }
 
@@ -100,18 +99,18 @@ pub async fn emails(store: &Store, ids: Vec<AccountId>) -> Result<Emails, Error>
 
 /// Everybody who can sign in, by email.
 pub async fn all(store: &Store) -> Result<Vec<Account>, Error> {
-    let rows = sqlx::query(select!("WHERE password_hash <> '' ORDER BY email")).fetch_all(&store.readers).await?;
+    let rows = sql::query(select!("WHERE password_hash <> '' ORDER BY email")).fetch_all(&store.readers).await?;
     rows.iter().map(account).collect()
 }
 
 /// How many there are.
 pub async fn count(store: &Store) -> Result<i64, Error> {
-    Ok(sqlx::query_scalar("SELECT count(*) FROM accounts").fetch_one(&store.readers).await?)
+    Ok(sql::query_scalar("SELECT count(*) FROM accounts").fetch_one(&store.readers).await?)
 }
 
 /// Changes the full name.
 pub async fn set_name(write: &mut Write, id: AccountId, name: Option<&str>) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE accounts SET name = $2, updated_at = $3 WHERE id = $1");
+    let statement = sql::query("UPDATE accounts SET name = $2, updated_at = $3 WHERE id = $1");
     let statement = statement.bind(id.to_string()).bind(name).bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
@@ -119,7 +118,7 @@ pub async fn set_name(write: &mut Write, id: AccountId, name: Option<&str>) -> R
 
 /// Changes the email. Fails with [`Error::Taken`] if another account has it.
 pub async fn set_email(write: &mut Write, id: AccountId, email: &str) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE accounts SET email = $2, updated_at = $3 WHERE id = $1");
+    let statement = sql::query("UPDATE accounts SET email = $2, updated_at = $3 WHERE id = $1");
     let statement = statement.bind(id.to_string()).bind(email.to_lowercase()).bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await.map_err(Error::taken("email"))?;
     Ok(())
@@ -127,7 +126,7 @@ pub async fn set_email(write: &mut Write, id: AccountId, email: &str) -> Result<
 
 /// Changes the password.
 pub async fn set_password(write: &mut Write, id: AccountId, password_hash: &Secret) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE accounts SET password_hash = $2, updated_at = $3 WHERE id = $1");
+    let statement = sql::query("UPDATE accounts SET password_hash = $2, updated_at = $3 WHERE id = $1");
     let statement = statement.bind(id.to_string()).bind(password_hash.reveal()).bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
@@ -135,7 +134,7 @@ pub async fn set_password(write: &mut Write, id: AccountId, password_hash: &Secr
 
 /// Records that the password was accepted.
 pub async fn logged_in(write: &mut Write, id: AccountId) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE accounts SET last_login = $2 WHERE id = $1");
+    let statement = sql::query("UPDATE accounts SET last_login = $2 WHERE id = $1");
     statement.bind(id.to_string()).bind(Timestamp::now().micros()).execute(&mut *write.transaction).await?;
     Ok(())
 }
@@ -145,20 +144,23 @@ pub async fn logged_in(write: &mut Write, id: AccountId) -> Result<(), Error> {
 /// nothing removed, if it owns an app or is a team's only admin.
 pub async fn remove(write: &mut Write, id: AccountId) -> Result<bool, Error> {
     let id = id.to_string();
-    let bound = sqlx::query(
+    let bound = sql::query(
         "SELECT EXISTS (SELECT 1 FROM apps WHERE owner_id = $1 AND team_id IS NULL) OR EXISTS (SELECT 1 FROM teams \
-         WHERE (SELECT group_concat(account_id) FROM team_members WHERE team_id = teams.id AND role = 'admin') = $1) \
+         WHERE (SELECT string_agg(account_id, ',') FROM team_members WHERE team_id = teams.id AND role = 'admin') = $1) \
          AS bound",
     );
     if bound.bind(&id).fetch_one(&mut *write.transaction).await?.try_get("bound")? {
         return Ok(false);
     }
-    let deleted = sqlx::query("DELETE FROM accounts WHERE id = $1").bind(&id).execute(&mut *write.transaction).await;
+    // After an error PostgreSQL takes no more statements in a transaction, but for going back to a point before it.
+    sql::query("SAVEPOINT removal").execute(&mut *write.transaction).await?;
+    let deleted = sql::query("DELETE FROM accounts WHERE id = $1").bind(&id).execute(&mut *write.transaction).await;
     match deleted {
         Ok(_) => return Ok(true),
         Err(error) if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) => {}
         Err(error) => return Err(error.into()),
     }
+    sql::query("ROLLBACK TO SAVEPOINT removal").execute(&mut *write.transaction).await?;
     for statement in [
         "DELETE FROM authorizations WHERE account_id = $1",
         "DELETE FROM sessions WHERE account_id = $1",
@@ -168,10 +170,12 @@ pub async fn remove(write: &mut Write, id: AccountId) -> Result<bool, Error> {
         "DELETE FROM recovery_codes WHERE account_id = $1",
         "DELETE FROM collaborators WHERE account_id = $1",
         "DELETE FROM team_members WHERE account_id = $1",
+        "DELETE FROM team_invitations WHERE account_id = $1 OR invited_by = $1",
+        "DELETE FROM user_preferences WHERE account_id = $1",
         "DELETE FROM app_transfers WHERE owner_id = $1 OR recipient_id = $1",
         "UPDATE accounts SET email = 'removed-' || id, name = NULL, password_hash = '' WHERE id = $1",
     ] {
-        sqlx::query(statement).bind(&id).execute(&mut *write.transaction).await?;
+        sql::query(statement).bind(&id).execute(&mut *write.transaction).await?;
     }
     Ok(true)
 }

@@ -1,9 +1,9 @@
 //! Apps on their way from one account to another.
 
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, AppId, AppName, AppTransferId, Timestamp, TransferEvent, TransferStatus};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A transfer.
@@ -27,7 +27,7 @@ pub struct AppTransfer {
     pub updated_at: Timestamp,
 }
 
-fn transfer(row: &SqliteRow) -> Result<AppTransfer, Error> {
+fn transfer(row: &Row) -> Result<AppTransfer, Error> {
     Ok(AppTransfer {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -48,7 +48,7 @@ pub async fn create(
     recipient: AccountId,
 ) -> Result<AppTransferId, Error> {
     let id = AppTransferId::new();
-    sqlx::query(
+    sql::query(
         "INSERT INTO app_transfers (id, app_id, owner_id, recipient_id, state, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $6)",
     )
@@ -66,11 +66,11 @@ pub async fn create(
 
 /// Answers a pending transfer. False, changing nothing, if it was answered or taken back already.
 pub async fn answer(write: &mut Write, id: AppTransferId, event: TransferEvent) -> Result<bool, Error> {
-    let row = sqlx::query("SELECT state FROM app_transfers WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT state FROM app_transfers WHERE id = $1").bind(id.to_string());
     let row = row.fetch_optional(&mut *write.transaction).await?;
     let state: Option<TransferStatus> = row.as_ref().map(|row| parsed(row, "state")).transpose()?;
     let Some(Ok(next)) = state.map(|state| state.after(event)) else { return Ok(false) };
-    sqlx::query("UPDATE app_transfers SET state = $2, updated_at = $3 WHERE id = $1")
+    sql::query("UPDATE app_transfers SET state = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(next.as_str())
         .bind(Timestamp::now().micros())
@@ -81,7 +81,7 @@ pub async fn answer(write: &mut Write, id: AppTransferId, event: TransferEvent) 
 
 /// Takes an offer back, or forgets one that was answered.
 pub async fn delete(write: &mut Write, id: AppTransferId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM app_transfers WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM app_transfers WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
@@ -89,14 +89,14 @@ pub async fn delete(write: &mut Write, id: AppTransferId) -> Result<(), Error> {
 /// Takes back every offer of an app nobody answered.
 pub async fn withdraw(write: &mut Write, app: AppId) -> Result<(), Error> {
     let statement =
-        sqlx::query("DELETE FROM app_transfers WHERE app_id = $1 AND state = 'pending'").bind(app.to_string());
+        sql::query("DELETE FROM app_transfers WHERE app_id = $1 AND state = 'pending'").bind(app.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// The transfers from or to an account, by id.
 pub async fn of_account(store: &Store, account: AccountId) -> Result<Vec<AppTransfer>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT app_transfers.*, apps.name AS app_name FROM app_transfers JOIN apps ON apps.id = app_id \
          WHERE app_transfers.owner_id = $1 OR recipient_id = $1 ORDER BY app_transfers.id",
     );

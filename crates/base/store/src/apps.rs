@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, AppId, AppName, ConfigVarName, Secret, Stack, TeamId, Timestamp};
 
 use crate::row::{parsed, parsed_option, time, time_option};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// Config vars by name.
@@ -43,7 +42,7 @@ pub struct App {
     pub updated_at: Timestamp,
 }
 
-fn app(row: &SqliteRow) -> Result<App, Error> {
+fn app(row: &Row) -> Result<App, Error> {
     Ok(App {
         id: parsed(row, "id")?,
         name: parsed(row, "name")?,
@@ -68,7 +67,7 @@ fn config_context(id: AppId) -> String {
 /// Makes an app without config vars. Fails with [`Error::Taken`] if the name is.
 pub async fn create(write: &mut Write, name: &AppName, owner: AccountId, stack: Stack) -> Result<App, Error> {
     let id = AppId::new();
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO apps (id, name, owner_id, stack, build_stack, config, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $4, $5, $6, $6) RETURNING *",
     )
@@ -86,30 +85,30 @@ pub async fn create(write: &mut Write, name: &AppName, owner: AccountId, stack: 
 
 /// The app with this id.
 pub async fn get(store: &Store, id: AppId) -> Result<Option<App>, Error> {
-    let row = sqlx::query("SELECT * FROM apps WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM apps WHERE id = $1").bind(id.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(app).transpose()
 }
 
 /// The app with this name.
 pub async fn by_name(store: &Store, name: &AppName) -> Result<Option<App>, Error> {
-    let row = sqlx::query("SELECT * FROM apps WHERE name = $1").bind(name.as_str());
+    let row = sql::query("SELECT * FROM apps WHERE name = $1").bind(name.as_str());
     row.fetch_optional(&store.readers).await?.as_ref().map(app).transpose()
 }
 
 /// Every app, by id.
 pub async fn all(store: &Store) -> Result<Vec<App>, Error> {
-    sqlx::query("SELECT * FROM apps ORDER BY id").fetch_all(&store.readers).await?.iter().map(app).collect()
+    sql::query("SELECT * FROM apps ORDER BY id").fetch_all(&store.readers).await?.iter().map(app).collect()
 }
 
 /// An account's own apps, by id; no team's.
 pub async fn owned_by(store: &Store, owner: AccountId) -> Result<Vec<App>, Error> {
-    let rows = sqlx::query("SELECT * FROM apps WHERE owner_id = $1 AND team_id IS NULL ORDER BY id");
+    let rows = sql::query("SELECT * FROM apps WHERE owner_id = $1 AND team_id IS NULL ORDER BY id");
     rows.bind(owner.to_string()).fetch_all(&store.readers).await?.iter().map(app).collect()
 }
 
 /// The apps an account is a collaborator of, by id.
 pub async fn shared_with(store: &Store, account: AccountId) -> Result<Vec<App>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT * FROM apps WHERE id IN (SELECT app_id FROM collaborators WHERE account_id = $1) ORDER BY id",
     );
     rows.bind(account.to_string()).fetch_all(&store.readers).await?.iter().map(app).collect()
@@ -117,7 +116,7 @@ pub async fn shared_with(store: &Store, account: AccountId) -> Result<Vec<App>, 
 
 /// A team's apps, by id.
 pub async fn of_team(store: &Store, team: TeamId) -> Result<Vec<App>, Error> {
-    let rows = sqlx::query("SELECT * FROM apps WHERE team_id = $1 ORDER BY id").bind(team.to_string());
+    let rows = sql::query("SELECT * FROM apps WHERE team_id = $1 ORDER BY id").bind(team.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(app).collect()
 }
 
@@ -131,7 +130,7 @@ pub async fn give(
     team: Option<TeamId>,
 ) -> Result<bool, Error> {
     let (giver, held) = from;
-    let statement = sqlx::query(
+    let statement = sql::query(
         "UPDATE apps SET owner_id = $2, team_id = $3, locked = 0, updated_at = $4 WHERE id = $1 AND owner_id = $5 \
          AND COALESCE(team_id, '') = $6",
     );
@@ -147,7 +146,7 @@ pub async fn give(
 
 /// Locks or unlocks a team's app.
 pub async fn set_locked(write: &mut Write, id: AppId, locked: bool) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE apps SET locked = $2, updated_at = $3 WHERE id = $1")
+    let statement = sql::query("UPDATE apps SET locked = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(locked)
         .bind(Timestamp::now().micros());
@@ -157,7 +156,7 @@ pub async fn set_locked(write: &mut Write, id: AppId, locked: bool) -> Result<()
 
 /// Renames an app. Fails with [`Error::Taken`] if the name is.
 pub async fn rename(write: &mut Write, id: AppId, name: &AppName) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE apps SET name = $2, updated_at = $3 WHERE id = $1")
+    let statement = sql::query("UPDATE apps SET name = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(name.as_str())
         .bind(Timestamp::now().micros());
@@ -167,7 +166,7 @@ pub async fn rename(write: &mut Write, id: AppId, name: &AppName) -> Result<(), 
 
 /// Switches maintenance mode.
 pub async fn set_maintenance(write: &mut Write, id: AppId, on: bool) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE apps SET maintenance = $2, updated_at = $3 WHERE id = $1")
+    let statement = sql::query("UPDATE apps SET maintenance = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(on)
         .bind(Timestamp::now().micros());
@@ -177,7 +176,7 @@ pub async fn set_maintenance(write: &mut Write, id: AppId, on: bool) -> Result<(
 
 /// Sets the stack of the next build.
 pub async fn set_build_stack(write: &mut Write, id: AppId, stack: Stack) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE apps SET build_stack = $2, updated_at = $3 WHERE id = $1")
+    let statement = sql::query("UPDATE apps SET build_stack = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(stack.name())
         .bind(Timestamp::now().micros());
@@ -193,7 +192,7 @@ pub async fn set_released(
     slug_size: Option<i64>,
     description: Option<&str>,
 ) -> Result<(), Error> {
-    let statement = sqlx::query(
+    let statement = sql::query(
         "UPDATE apps SET stack = $2, slug_size = $3, buildpack_provided_description = $4, released_at = $5, \
          updated_at = $5 WHERE id = $1",
     )
@@ -215,14 +214,14 @@ pub async fn delete(write: &mut Write, id: AppId) -> Result<(), Error> {
         "DELETE FROM releases WHERE app_id = $1",
         "DELETE FROM apps WHERE id = $1",
     ] {
-        sqlx::query(statement).bind(id.to_string()).execute(&mut *write.transaction).await?;
+        sql::query(statement).bind(id.to_string()).execute(&mut *write.transaction).await?;
     }
     Ok(())
 }
 
 /// The config vars of an app.
 pub async fn config_vars(store: &Store, id: AppId) -> Result<ConfigVars, Error> {
-    let sealed: Option<String> = sqlx::query_scalar("SELECT config FROM apps WHERE id = $1")
+    let sealed: Option<String> = sql::query_scalar("SELECT config FROM apps WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(&store.readers)
         .await?;
@@ -231,7 +230,7 @@ pub async fn config_vars(store: &Store, id: AppId) -> Result<ConfigVars, Error> 
 
 /// The config vars of an app as the write under way sees them.
 pub async fn config_vars_in(write: &mut Write, id: AppId) -> Result<ConfigVars, Error> {
-    let sealed: Option<String> = sqlx::query_scalar("SELECT config FROM apps WHERE id = $1")
+    let sealed: Option<String> = sql::query_scalar("SELECT config FROM apps WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(&mut *write.transaction)
         .await?;
@@ -240,7 +239,7 @@ pub async fn config_vars_in(write: &mut Write, id: AppId) -> Result<ConfigVars, 
 
 /// Replaces the config vars of an app. Whoever does this makes a release in the same write.
 pub async fn set_config_vars(write: &mut Write, id: AppId, vars: &ConfigVars) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE apps SET config = $2, updated_at = $3 WHERE id = $1")
+    let statement = sql::query("UPDATE apps SET config = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(write.key.seal(&config_context(id), vars)?)
         .bind(Timestamp::now().micros());

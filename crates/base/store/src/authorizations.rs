@@ -1,11 +1,10 @@
 //! OAuth authorizations. Each owns one access token; one given to a client owns a refresh token as well. Of a token
 //! only its SHA-256 is kept.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, AuthorizationId, OAuthClientId, Secret, SessionId, Timestamp, TokenId};
 
 use crate::row::{json, parsed, parsed_option, time, time_option, to_json};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write, hash};
 
 /// An authorization.
@@ -68,7 +67,7 @@ macro_rules! select {
     };
 }
 
-fn authorization(row: &SqliteRow) -> Result<Authorization, Error> {
+fn authorization(row: &Row) -> Result<Authorization, Error> {
     let client = match parsed_option(row, "client_id")? {
         None => None,
         Some(id) => {
@@ -91,7 +90,7 @@ fn authorization(row: &SqliteRow) -> Result<Authorization, Error> {
     })
 }
 
-fn token(row: &SqliteRow, id: &'static str, hint: &'static str) -> Result<Option<Token>, Error> {
+fn token(row: &Row, id: &'static str, hint: &'static str) -> Result<Option<Token>, Error> {
     let id = parsed_option(row, id)?;
     let hint: Option<String> = row.try_get(hint)?;
     Ok(id.zip(hint).map(|(id, hint)| Token { id, hint }))
@@ -126,13 +125,13 @@ pub struct New<'a> {
 /// Makes an authorization; forgets the account's tokens that have ended.
 pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Authorization, Error> {
     let now = Timestamp::now().micros();
-    sqlx::query("DELETE FROM authorizations WHERE account_id = $1 AND expires_at <= $2 AND refresh_id IS NULL")
+    sql::query("DELETE FROM authorizations WHERE account_id = $1 AND expires_at <= $2 AND refresh_id IS NULL")
         .bind(new.account_id.to_string())
         .bind(now)
         .execute(&mut *write.transaction)
         .await?;
     let id = AuthorizationId::new();
-    sqlx::query(
+    sql::query(
         "INSERT INTO authorizations (id, account_id, description, scope, is_default, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $6)",
     )
@@ -156,7 +155,7 @@ pub async fn create_for_client(
     scope: &[String],
 ) -> Result<Authorization, Error> {
     let id = AuthorizationId::new();
-    sqlx::query(
+    sql::query(
         "INSERT INTO authorizations (id, account_id, client_id, description, scope, is_default, created_at, \
          updated_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $6)",
     )
@@ -178,7 +177,7 @@ pub async fn set_token(
     token: &Secret,
     expires_at: Option<Timestamp>,
 ) -> Result<Authorization, Error> {
-    sqlx::query(
+    sql::query(
         "UPDATE authorizations SET token_id = $2, token_hash = $3, token_hint = $4, expires_at = $5, updated_at = $6 \
          WHERE id = $1",
     )
@@ -195,7 +194,7 @@ pub async fn set_token(
 
 /// Gives it a new refresh token; the one it had is worthless from the commit on.
 pub async fn set_refresh_token(write: &mut Write, id: AuthorizationId, token: &Secret) -> Result<(), Error> {
-    sqlx::query("UPDATE authorizations SET refresh_id = $2, refresh_hash = $3, refresh_hint = $4 WHERE id = $1")
+    sql::query("UPDATE authorizations SET refresh_id = $2, refresh_hash = $3, refresh_hint = $4 WHERE id = $1")
         .bind(id.to_string())
         .bind(TokenId::new().to_string())
         .bind(hash::of(token))
@@ -207,14 +206,14 @@ pub async fn set_refresh_token(write: &mut Write, id: AuthorizationId, token: &S
 
 /// Lets it end with a session.
 pub async fn bind_to_session(write: &mut Write, id: AuthorizationId, session: SessionId) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE authorizations SET session_id = $2 WHERE id = $1");
+    let statement = sql::query("UPDATE authorizations SET session_id = $2 WHERE id = $1");
     statement.bind(id.to_string()).bind(session.to_string()).execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// Changes what it is called.
 pub async fn set_description(write: &mut Write, id: AuthorizationId, description: &str) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE authorizations SET description = $2, updated_at = $3 WHERE id = $1");
+    let statement = sql::query("UPDATE authorizations SET description = $2, updated_at = $3 WHERE id = $1");
     let statement = statement.bind(id.to_string()).bind(description).bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
@@ -222,21 +221,31 @@ pub async fn set_description(write: &mut Write, id: AuthorizationId, description
 
 /// Says which client it belongs to.
 pub async fn set_client(write: &mut Write, id: AuthorizationId, client: OAuthClientId) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE authorizations SET client_id = $2, updated_at = $3 WHERE id = $1");
+    let statement = sql::query("UPDATE authorizations SET client_id = $2, updated_at = $3 WHERE id = $1");
     let statement = statement.bind(id.to_string()).bind(client.to_string()).bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
 
+/// Takes the access token away; what refreshes it stays.
+pub async fn forget_token(write: &mut Write, id: AuthorizationId) -> Result<(), Error> {
+    let statement = sql::query(
+        "UPDATE authorizations SET token_id = NULL, token_hash = NULL, token_hint = NULL, expires_at = NULL, \
+         updated_at = $2 WHERE id = $1",
+    );
+    statement.bind(id.to_string()).bind(Timestamp::now().micros()).execute(&mut *write.transaction).await?;
+    Ok(())
+}
+
 /// The authorization as the write sees it.
 pub async fn get(write: &mut Write, id: AuthorizationId) -> Result<Option<Authorization>, Error> {
-    let row = sqlx::query(select!("WHERE authorizations.id = $1")).bind(id.to_string());
+    let row = sql::query(select!("WHERE authorizations.id = $1")).bind(id.to_string());
     row.fetch_optional(&mut *write.transaction).await?.as_ref().map(authorization).transpose()
 }
 
 /// The authorization an access token stands for, unless it has expired or its account was removed.
 pub async fn by_token(store: &Store, token: &Secret) -> Result<Option<Authorization>, Error> {
-    let row = sqlx::query(select!(
+    let row = sql::query(select!(
         "WHERE token_hash = $1 AND (expires_at IS NULL OR expires_at > $2) AND EXISTS (SELECT 1 FROM accounts \
          WHERE accounts.id = authorizations.account_id AND accounts.password_hash <> '')"
     ));
@@ -244,9 +253,19 @@ pub async fn by_token(store: &Store, token: &Secret) -> Result<Option<Authorizat
     row.fetch_optional(&store.readers).await?.as_ref().map(authorization).transpose()
 }
 
+/// Whether an authorization has not ended for good: it has an access token that is good, or may get another one.
+pub async fn lives(store: &Store, id: AuthorizationId) -> Result<bool, Error> {
+    let row = sql::query(
+        "SELECT id FROM authorizations WHERE id = $1 AND (expires_at IS NULL OR expires_at > $2 OR refresh_hash IS NOT \
+         NULL)",
+    );
+    let row = row.bind(id.to_string()).bind(Timestamp::now().micros());
+    Ok(row.fetch_optional(&store.readers).await?.is_some())
+}
+
 /// The authorization a refresh token stands for, unless its account was removed.
 pub async fn by_refresh_token(write: &mut Write, token: &Secret) -> Result<Option<Authorization>, Error> {
-    let row = sqlx::query(select!(
+    let row = sql::query(select!(
         "WHERE refresh_hash = $1 AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = authorizations.account_id \
          AND accounts.password_hash <> '')"
     ));
@@ -256,7 +275,7 @@ pub async fn by_refresh_token(write: &mut Write, token: &Secret) -> Result<Optio
 
 /// How many authorizations made by hand an account has that have not ended for good.
 pub async fn count_living(store: &Store, account: AccountId) -> Result<i64, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT COUNT(*) AS n FROM authorizations WHERE account_id = $1 AND session_id IS NULL \
          AND (expires_at IS NULL OR expires_at > $2 OR refresh_hash IS NOT NULL)",
     );
@@ -266,14 +285,14 @@ pub async fn count_living(store: &Store, account: AccountId) -> Result<i64, Erro
 
 /// An account's authorizations, oldest first.
 pub async fn list(store: &Store, account: AccountId) -> Result<Vec<Authorization>, Error> {
-    let rows = sqlx::query(select!("WHERE authorizations.account_id = $1 ORDER BY authorizations.id"))
+    let rows = sql::query(select!("WHERE authorizations.account_id = $1 ORDER BY authorizations.id"))
         .bind(account.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(authorization).collect()
 }
 
 /// Ends an authorization; its tokens are worthless from the commit on.
 pub async fn delete(write: &mut Write, id: AuthorizationId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM authorizations WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM authorizations WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }

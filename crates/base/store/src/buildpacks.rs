@@ -1,8 +1,8 @@
 //! The ordered list of buildpacks set on an app.
 
-use sqlx::Row;
 use vocabulary::AppId;
 
+use crate::sql;
 use crate::{Error, Store, Write};
 
 /// One entry of the list.
@@ -16,7 +16,7 @@ pub struct Installation {
 
 /// The list, in order; empty means that the next build detects.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Installation>, Error> {
-    let rows = sqlx::query("SELECT url, name FROM buildpack_installations WHERE app_id = $1 ORDER BY ordinal")
+    let rows = sql::query("SELECT url, name FROM buildpack_installations WHERE app_id = $1 ORDER BY ordinal")
         .bind(app.to_string())
         .fetch_all(&store.readers)
         .await?;
@@ -25,10 +25,10 @@ pub async fn list(store: &Store, app: AppId) -> Result<Vec<Installation>, Error>
 
 /// Replaces the list.
 pub async fn replace(write: &mut Write, app: AppId, list: &[Installation]) -> Result<(), Error> {
-    let clear = sqlx::query("DELETE FROM buildpack_installations WHERE app_id = $1").bind(app.to_string());
+    let clear = sql::query("DELETE FROM buildpack_installations WHERE app_id = $1").bind(app.to_string());
     clear.execute(&mut *write.transaction).await?;
     for (ordinal, entry) in (0_i64..).zip(list) {
-        sqlx::query("INSERT INTO buildpack_installations (app_id, ordinal, url, name) VALUES ($1, $2, $3, $4)")
+        sql::query("INSERT INTO buildpack_installations (app_id, ordinal, url, name) VALUES ($1, $2, $3, $4)")
             .bind(app.to_string())
             .bind(ordinal)
             .bind(&entry.url)

@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, AppId, BuildEvent, BuildId, BuildStatus, Digest, ReleaseId, SlugId, Stack, Timestamp};
 
 use crate::row::{json, parsed, parsed_option, time, to_json};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A build.
@@ -44,7 +43,7 @@ pub struct Build {
     pub updated_at: Timestamp,
 }
 
-fn build(row: &SqliteRow) -> Result<Build, Error> {
+fn build(row: &Row) -> Result<Build, Error> {
     Ok(Build {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -89,7 +88,7 @@ pub struct New<'a> {
 
 /// Makes a pending build.
 pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Build, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO builds (id, app_id, account_id, status, stack, source, strip_top_folder, source_version, \
          source_version_description, buildpacks, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) RETURNING *",
@@ -112,34 +111,34 @@ pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Build, Error> {
 
 /// The build with this id.
 pub async fn get(store: &Store, id: BuildId) -> Result<Option<Build>, Error> {
-    let row = sqlx::query("SELECT * FROM builds WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM builds WHERE id = $1").bind(id.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(build).transpose()
 }
 
 /// An app's builds, oldest first.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Build>, Error> {
-    let rows = sqlx::query("SELECT * FROM builds WHERE app_id = $1 ORDER BY created_at, id").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM builds WHERE app_id = $1 ORDER BY created_at, id").bind(app.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(build).collect()
 }
 
 /// The sources of all builds that have not ended.
 pub async fn pending_sources(store: &Store) -> Result<Vec<Digest>, Error> {
-    let rows = sqlx::query("SELECT source FROM builds WHERE status = 'pending'").fetch_all(&store.readers).await?;
+    let rows = sql::query("SELECT source FROM builds WHERE status = 'pending'").fetch_all(&store.readers).await?;
     rows.iter().map(|row| parsed(row, "source")).collect()
 }
 
 /// The apps that have a build that has not ended.
 pub async fn apps_with_pending(store: &Store) -> Result<HashSet<AppId>, Error> {
-    let rows = sqlx::query("SELECT app_id FROM builds WHERE status = 'pending'").fetch_all(&store.readers).await?;
+    let rows = sql::query("SELECT app_id FROM builds WHERE status = 'pending'").fetch_all(&store.readers).await?;
     rows.iter().map(|row| parsed(row, "app_id")).collect()
 }
 
 /// The builds whose output is kept: the newest `most` of each app, those made after `since`, and those that have not
 /// ended.
 pub async fn with_kept_output(store: &Store, most: u32, since: Timestamp) -> Result<Vec<BuildId>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT id FROM (SELECT id, status, created_at, row_number() OVER (PARTITION BY app_id ORDER BY created_at \
-         DESC) AS place FROM builds) WHERE place <= $1 OR created_at > $2 OR status = 'pending'",
+         DESC) AS place FROM builds) AS placed WHERE place <= $1 OR created_at > $2 OR status = 'pending'",
     );
     let rows = rows.bind(most).bind(since.micros()).fetch_all(&store.readers).await?;
     rows.iter().map(|row| parsed(row, "id")).collect()
@@ -161,7 +160,7 @@ pub async fn succeed(write: &mut Write, id: BuildId, outcome: &Outcome<'_>) -> R
     if !may(write, id, BuildEvent::Succeed).await? {
         return Ok(false);
     }
-    sqlx::query(
+    sql::query(
         "UPDATE builds SET status = $2, slug_id = $3, release_id = $4, buildpacks = $5, updated_at = $6 WHERE id = $1",
     )
     .bind(id.to_string())
@@ -180,7 +179,7 @@ pub async fn fail(write: &mut Write, id: BuildId, reason: &str) -> Result<bool, 
     if !may(write, id, BuildEvent::Fail).await? {
         return Ok(false);
     }
-    sqlx::query("UPDATE builds SET status = $2, failure = $3, updated_at = $4 WHERE id = $1")
+    sql::query("UPDATE builds SET status = $2, failure = $3, updated_at = $4 WHERE id = $1")
         .bind(id.to_string())
         .bind(BuildStatus::Failed.as_str())
         .bind(reason)
@@ -191,7 +190,7 @@ pub async fn fail(write: &mut Write, id: BuildId, reason: &str) -> Result<bool, 
 }
 
 async fn may(write: &mut Write, id: BuildId, event: BuildEvent) -> Result<bool, Error> {
-    let row = sqlx::query("SELECT status FROM builds WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT status FROM builds WHERE id = $1").bind(id.to_string());
     let row = row.fetch_optional(&mut *write.transaction).await?;
     let status: Option<BuildStatus> = row.as_ref().map(|row| parsed(row, "status")).transpose()?;
     Ok(status.is_some_and(|status| status.after(event).is_ok()))

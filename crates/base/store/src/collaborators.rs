@@ -1,9 +1,9 @@
 //! Who else may work on an app, and how far. The owner of a personal app is none of them.
 
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, AppId, CollaboratorId, Permissions, Timestamp};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// Somebody's permissions on an app.
@@ -23,7 +23,7 @@ pub struct Collaborator {
     pub updated_at: Timestamp,
 }
 
-fn collaborator(row: &SqliteRow) -> Result<Collaborator, Error> {
+fn collaborator(row: &Row) -> Result<Collaborator, Error> {
     Ok(Collaborator {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -41,7 +41,7 @@ pub async fn create(
     account: AccountId,
     permissions: Permissions,
 ) -> Result<Collaborator, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO collaborators (id, app_id, account_id, permissions, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $5) RETURNING *",
     )
@@ -63,7 +63,7 @@ pub async fn set(
     account: AccountId,
     permissions: Permissions,
 ) -> Result<Collaborator, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO collaborators (id, app_id, account_id, permissions, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (app_id, account_id) \
          DO UPDATE SET permissions = excluded.permissions, updated_at = excluded.updated_at RETURNING *",
@@ -80,7 +80,7 @@ pub async fn set(
 
 /// Takes somebody's permissions on an app away.
 pub async fn remove(write: &mut Write, app: AppId, account: AccountId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM collaborators WHERE app_id = $1 AND account_id = $2")
+    let statement = sql::query("DELETE FROM collaborators WHERE app_id = $1 AND account_id = $2")
         .bind(app.to_string())
         .bind(account.to_string());
     statement.execute(&mut *write.transaction).await?;
@@ -89,14 +89,14 @@ pub async fn remove(write: &mut Write, app: AppId, account: AccountId) -> Result
 
 /// Takes everybody's permissions on an app away.
 pub async fn remove_all(write: &mut Write, app: AppId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM collaborators WHERE app_id = $1").bind(app.to_string());
+    let statement = sql::query("DELETE FROM collaborators WHERE app_id = $1").bind(app.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// Somebody's permissions on an app, if they were given any.
 pub async fn get(store: &Store, app: AppId, account: AccountId) -> Result<Option<Collaborator>, Error> {
-    let row = sqlx::query("SELECT * FROM collaborators WHERE app_id = $1 AND account_id = $2")
+    let row = sql::query("SELECT * FROM collaborators WHERE app_id = $1 AND account_id = $2")
         .bind(app.to_string())
         .bind(account.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(collaborator).transpose()
@@ -104,12 +104,12 @@ pub async fn get(store: &Store, app: AppId, account: AccountId) -> Result<Option
 
 /// The collaborators of an app, by id.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Collaborator>, Error> {
-    let rows = sqlx::query("SELECT * FROM collaborators WHERE app_id = $1 ORDER BY id").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM collaborators WHERE app_id = $1 ORDER BY id").bind(app.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(collaborator).collect()
 }
 
 /// What an account was given, on every app, by id.
 pub async fn of_account(store: &Store, account: AccountId) -> Result<Vec<Collaborator>, Error> {
-    let rows = sqlx::query("SELECT * FROM collaborators WHERE account_id = $1 ORDER BY id").bind(account.to_string());
+    let rows = sql::query("SELECT * FROM collaborators WHERE account_id = $1 ORDER BY id").bind(account.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(collaborator).collect()
 }

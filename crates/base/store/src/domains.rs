@@ -1,11 +1,10 @@
 //! Custom domains. The domain every app has by its name is in no table.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AppId, DomainId, Hostname, Timestamp};
 
 use crate::apps::App;
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A custom domain.
@@ -25,7 +24,7 @@ pub struct Domain {
     pub updated_at: Timestamp,
 }
 
-fn domain(row: &SqliteRow) -> Result<Domain, Error> {
+fn domain(row: &Row) -> Result<Domain, Error> {
     Ok(Domain {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -38,7 +37,7 @@ fn domain(row: &SqliteRow) -> Result<Domain, Error> {
 
 /// Adds a domain; [`Error::Taken`] if any app has it.
 pub async fn create(write: &mut Write, app: AppId, hostname: &Hostname, target: &str) -> Result<Domain, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO domains (id, app_id, hostname, target, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5) \
          RETURNING *",
     )
@@ -52,15 +51,15 @@ pub async fn create(write: &mut Write, app: AppId, hostname: &Hostname, target: 
 
 /// How many domains an app has.
 pub async fn count(write: &mut Write, app: AppId) -> Result<i64, Error> {
-    let row = sqlx::query("SELECT COUNT(*) AS n FROM domains WHERE app_id = $1").bind(app.to_string());
+    let row = sql::query("SELECT COUNT(*) AS n FROM domains WHERE app_id = $1").bind(app.to_string());
     Ok(row.fetch_one(&mut *write.transaction).await?.try_get("n")?)
 }
 
 /// The domains of apps of other owners than this one's: of another team, or of another account's own.
 pub async fn of_others(write: &mut Write, app: &App) -> Result<Vec<Hostname>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT hostname FROM domains JOIN apps ON apps.id = domains.app_id \
-         WHERE NOT (apps.team_id IS $2 AND ($2 IS NOT NULL OR apps.owner_id = $1))",
+         WHERE NOT (apps.team_id IS NOT DISTINCT FROM $2 AND ($2 IS NOT NULL OR apps.owner_id = $1))",
     )
     .bind(app.owner_id.to_string())
     .bind(app.team_id.map(|team| team.to_string()));
@@ -69,19 +68,19 @@ pub async fn of_others(write: &mut Write, app: &App) -> Result<Vec<Hostname>, Er
 
 /// An app's domains, oldest first.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Domain>, Error> {
-    let rows = sqlx::query("SELECT * FROM domains WHERE app_id = $1 ORDER BY id").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM domains WHERE app_id = $1 ORDER BY id").bind(app.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(domain).collect()
 }
 
 /// Every domain.
 pub async fn all(store: &Store) -> Result<Vec<Domain>, Error> {
-    let rows = sqlx::query("SELECT * FROM domains ORDER BY id");
+    let rows = sql::query("SELECT * FROM domains ORDER BY id");
     rows.fetch_all(&store.readers).await?.iter().map(domain).collect()
 }
 
 /// Takes a domain from its app.
 pub async fn delete(write: &mut Write, id: DomainId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM domains WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM domains WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }

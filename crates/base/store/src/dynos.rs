@@ -4,12 +4,11 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AppId, DynoEvent, DynoId, DynoName, DynoSize, DynoState, ReleaseId, Timestamp};
 
 use crate::apps::ConfigVars;
 use crate::row::{parsed, parsed_option, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A dyno.
@@ -71,7 +70,7 @@ fn env_context(id: DynoId) -> String {
     format!("dynos.env/{id}")
 }
 
-fn dyno(row: &SqliteRow) -> Result<Dyno, Error> {
+fn dyno(row: &Row) -> Result<Dyno, Error> {
     Ok(Dyno {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -88,7 +87,7 @@ fn dyno(row: &SqliteRow) -> Result<Dyno, Error> {
     })
 }
 
-fn one_off(row: &SqliteRow) -> Result<Option<OneOff>, Error> {
+fn one_off(row: &Row) -> Result<Option<OneOff>, Error> {
     let text: Option<String> = row.try_get("one_off")?;
     text.map(|text| serde_json::from_str(&text)).transpose().map_err(|_| Error::Corrupt("one-off dyno"))
 }
@@ -97,14 +96,14 @@ fn one_off(row: &SqliteRow) -> Result<Option<OneOff>, Error> {
 pub async fn create_one_off(write: &mut Write, dyno: &Dyno, env: &ConfigVars) -> Result<(), Error> {
     create(write, dyno).await?;
     let sealed = write.key.seal(&env_context(dyno.id), env)?;
-    let statement = sqlx::query("UPDATE dynos SET env = $2 WHERE id = $1").bind(dyno.id.to_string()).bind(sealed);
+    let statement = sql::query("UPDATE dynos SET env = $2 WHERE id = $1").bind(dyno.id.to_string()).bind(sealed);
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// What a one-off dyno finds in its environment beside the config vars.
 pub async fn env(store: &Store, id: DynoId) -> Result<ConfigVars, Error> {
-    let row = sqlx::query("SELECT env FROM dynos WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT env FROM dynos WHERE id = $1").bind(id.to_string());
     let sealed: Option<String> = match row.fetch_optional(&store.readers).await? {
         Some(row) => row.try_get("env")?,
         None => None,
@@ -114,7 +113,7 @@ pub async fn env(store: &Store, id: DynoId) -> Result<ConfigVars, Error> {
 
 /// Records a dyno as it is given.
 pub async fn create(write: &mut Write, dyno: &Dyno) -> Result<(), Error> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO dynos (id, app_id, process_type, number, release_id, size, command, state, one_off, created_at, \
          updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
     )
@@ -141,11 +140,11 @@ pub async fn moved(
     event: DynoEvent,
     address: Option<SocketAddrV4>,
 ) -> Result<Option<DynoState>, Error> {
-    let row = sqlx::query("SELECT state FROM dynos WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT state FROM dynos WHERE id = $1").bind(id.to_string());
     let row = row.fetch_optional(&mut *write.transaction).await?;
     let state: Option<DynoState> = row.as_ref().map(|row| parsed(row, "state")).transpose()?;
     let Some(Ok(next)) = state.map(|state| state.after(event)) else { return Ok(None) };
-    sqlx::query("UPDATE dynos SET state = $2, address = coalesce($3, address), updated_at = $4 WHERE id = $1")
+    sql::query("UPDATE dynos SET state = $2, address = coalesce($3, address), updated_at = $4 WHERE id = $1")
         .bind(id.to_string())
         .bind(next.as_str())
         .bind(address.map(|address| address.to_string()))
@@ -158,7 +157,7 @@ pub async fn moved(
 /// Records that a user asked for a restart of these runs.
 pub async fn ask_restart(write: &mut Write, ids: &[DynoId]) -> Result<(), Error> {
     for id in ids {
-        let statement = sqlx::query("UPDATE dynos SET restart_asked = 1 WHERE id = $1").bind(id.to_string());
+        let statement = sql::query("UPDATE dynos SET restart_asked = 1 WHERE id = $1").bind(id.to_string());
         statement.execute(&mut *write.transaction).await?;
     }
     Ok(())
@@ -166,24 +165,24 @@ pub async fn ask_restart(write: &mut Write, ids: &[DynoId]) -> Result<(), Error>
 
 /// Forgets a dyno.
 pub async fn delete(write: &mut Write, id: DynoId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM dynos WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM dynos WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// An app's dynos, oldest run first.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Dyno>, Error> {
-    let rows = sqlx::query("SELECT * FROM dynos WHERE app_id = $1 ORDER BY id").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM dynos WHERE app_id = $1 ORDER BY id").bind(app.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(dyno).collect()
 }
 
 /// An app's dynos as the write under way sees them, oldest run first.
 pub async fn list_in(write: &mut Write, app: AppId) -> Result<Vec<Dyno>, Error> {
-    let rows = sqlx::query("SELECT * FROM dynos WHERE app_id = $1 ORDER BY id").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM dynos WHERE app_id = $1 ORDER BY id").bind(app.to_string());
     rows.fetch_all(&mut *write.transaction).await?.iter().map(dyno).collect()
 }
 
 /// Every dyno, oldest run first.
 pub async fn all(store: &Store) -> Result<Vec<Dyno>, Error> {
-    sqlx::query("SELECT * FROM dynos ORDER BY id").fetch_all(&store.readers).await?.iter().map(dyno).collect()
+    sql::query("SELECT * FROM dynos ORDER BY id").fetch_all(&store.readers).await?.iter().map(dyno).collect()
 }

@@ -1,10 +1,9 @@
 //! The formation: how many dynos of which size each process type of an app has.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AppId, DynoSize, FormationId, ProcessType, Timestamp};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// One process type's share.
@@ -26,7 +25,7 @@ pub struct Formation {
     pub updated_at: Timestamp,
 }
 
-fn formation(row: &SqliteRow) -> Result<Formation, Error> {
+fn formation(row: &Row) -> Result<Formation, Error> {
     Ok(Formation {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -46,7 +45,7 @@ pub async fn set(
     quantity: u32,
     size: DynoSize,
 ) -> Result<Formation, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO formation (id, app_id, process_type, quantity, size, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (app_id, process_type) DO UPDATE SET \
          quantity = excluded.quantity, size = excluded.size, updated_at = excluded.updated_at RETURNING *",
@@ -64,18 +63,18 @@ pub async fn set(
 
 /// An app's formation, by process type. Types the current slug does not have are kept, as Heroku keeps them.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Formation>, Error> {
-    let rows = sqlx::query("SELECT * FROM formation WHERE app_id = $1 ORDER BY process_type").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM formation WHERE app_id = $1 ORDER BY process_type").bind(app.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(formation).collect()
 }
 
 /// Every app's formation, by app and process type.
 pub async fn all(store: &Store) -> Result<Vec<Formation>, Error> {
-    let rows = sqlx::query("SELECT * FROM formation ORDER BY app_id, process_type");
+    let rows = sql::query("SELECT * FROM formation ORDER BY app_id, process_type");
     rows.fetch_all(&store.readers).await?.iter().map(formation).collect()
 }
 
 /// An app's formation as the write under way sees it.
 pub async fn list_in(write: &mut Write, app: AppId) -> Result<Vec<Formation>, Error> {
-    let rows = sqlx::query("SELECT * FROM formation WHERE app_id = $1 ORDER BY process_type").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM formation WHERE app_id = $1 ORDER BY process_type").bind(app.to_string());
     rows.fetch_all(&mut *write.transaction).await?.iter().map(formation).collect()
 }

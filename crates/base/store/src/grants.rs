@@ -1,10 +1,9 @@
 //! Grants: codes that a client exchanges, once, for the tokens of an authorization.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AuthorizationId, GrantId, Secret, Timestamp};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Write, hash};
 
 /// A grant.
@@ -22,7 +21,7 @@ pub struct Grant {
     pub expires_at: Timestamp,
 }
 
-fn grant(row: &SqliteRow) -> Result<Grant, Error> {
+fn grant(row: &Row) -> Result<Grant, Error> {
     Ok(Grant {
         id: parsed(row, "id")?,
         authorization_id: parsed(row, "authorization_id")?,
@@ -46,9 +45,9 @@ pub async fn create(
          (SELECT authorization_id FROM grants WHERE expires_at <= $1 AND used = 0)",
         "DELETE FROM grants WHERE expires_at <= $1 AND used = 0",
     ] {
-        sqlx::query(statement).bind(now).execute(&mut *write.transaction).await?;
+        sql::query(statement).bind(now).execute(&mut *write.transaction).await?;
     }
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO grants (id, authorization_id, code_hash, challenge, expires_at) VALUES ($1, $2, $3, $4, $5) \
          RETURNING *",
     )
@@ -64,13 +63,13 @@ pub async fn create(
 
 /// The grant of a code, used or not, in time or not.
 pub async fn by_code(write: &mut Write, code: &Secret) -> Result<Option<Grant>, Error> {
-    let row = sqlx::query("SELECT * FROM grants WHERE code_hash = $1").bind(hash::of(code));
+    let row = sql::query("SELECT * FROM grants WHERE code_hash = $1").bind(hash::of(code));
     row.fetch_optional(&mut *write.transaction).await?.as_ref().map(grant).transpose()
 }
 
 /// Marks a grant as exchanged.
 pub async fn mark_used(write: &mut Write, id: GrantId) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE grants SET used = 1 WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("UPDATE grants SET used = 1 WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }

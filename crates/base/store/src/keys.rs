@@ -1,10 +1,9 @@
 //! Public keys of users.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, KeyId, Timestamp};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A public key.
@@ -24,7 +23,7 @@ pub struct Key {
     pub created_at: Timestamp,
 }
 
-fn key(row: &SqliteRow) -> Result<Key, Error> {
+fn key(row: &Row) -> Result<Key, Error> {
     Ok(Key {
         id: parsed(row, "id")?,
         account_id: parsed(row, "account_id")?,
@@ -43,7 +42,7 @@ pub async fn create(
     public_key: &str,
     comment: &str,
 ) -> Result<Key, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO keys (id, account_id, fingerprint, public_key, comment, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
     )
@@ -61,13 +60,13 @@ pub async fn create(
 
 /// An account's keys, oldest first.
 pub async fn list(store: &Store, account: AccountId) -> Result<Vec<Key>, Error> {
-    let rows = sqlx::query("SELECT * FROM keys WHERE account_id = $1 ORDER BY id").bind(account.to_string());
+    let rows = sql::query("SELECT * FROM keys WHERE account_id = $1 ORDER BY id").bind(account.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(key).collect()
 }
 
 /// Removes a key.
 pub async fn delete(write: &mut Write, id: KeyId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM keys WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM keys WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }

@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AppId, Digest, Stack, Timestamp};
 
-use crate::row::{parsed, time};
+use crate::row::{json, parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A layer's durable form.
@@ -27,7 +26,7 @@ pub struct Layer {
 
 /// Records a layer; one that is recorded stays as it is.
 pub async fn create(write: &mut Write, layer: &Layer) -> Result<(), Error> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO layers (digest, blob, blob_bytes, tar_bytes, created_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (digest) DO NOTHING",
     )
@@ -43,11 +42,11 @@ pub async fn create(write: &mut Write, layer: &Layer) -> Result<(), Error> {
 
 /// The layer with this digest.
 pub async fn get(store: &Store, digest: &Digest) -> Result<Option<Layer>, Error> {
-    let row = sqlx::query("SELECT * FROM layers WHERE digest = $1").bind(digest.as_str());
+    let row = sql::query("SELECT * FROM layers WHERE digest = $1").bind(digest.as_str());
     row.fetch_optional(&store.readers).await?.as_ref().map(layer).transpose()
 }
 
-fn layer(row: &SqliteRow) -> Result<Layer, Error> {
+fn layer(row: &Row) -> Result<Layer, Error> {
     Ok(Layer {
         digest: parsed(row, "digest")?,
         blob: parsed(row, "blob")?,
@@ -58,29 +57,29 @@ fn layer(row: &SqliteRow) -> Result<Layer, Error> {
 
 /// The blobs of all layers.
 pub async fn blobs(store: &Store) -> Result<HashSet<Digest>, Error> {
-    let rows = sqlx::query("SELECT blob FROM layers").fetch_all(&store.readers).await?;
+    let rows = sql::query("SELECT blob FROM layers").fetch_all(&store.readers).await?;
     rows.iter().map(|row| parsed(row, "blob")).collect()
 }
 
 /// The layers of all runtimes and build caches.
 pub async fn of_runtimes_and_caches(store: &Store) -> Result<HashSet<Digest>, Error> {
-    let rows = sqlx::query("SELECT layer FROM runtimes UNION SELECT layer FROM build_caches");
+    let rows = sql::query("SELECT layer FROM runtimes UNION SELECT layer FROM build_caches");
     rows.fetch_all(&store.readers).await?.iter().map(|row| parsed(row, "layer")).collect()
 }
 
 /// Forgets the layers that nothing refers to, but those in `spare`; answers them. Their blobs are the caller's to
 /// delete, once this is committed.
 pub async fn drop_unreferenced(write: &mut Write, spare: &BTreeSet<Digest>) -> Result<Vec<Layer>, Error> {
-    let rows = sqlx::query(
-        "SELECT * FROM layers WHERE digest NOT IN (SELECT json_each.value FROM slugs, json_each(slugs.layers) \
-         WHERE slugs.deleted_at IS NULL) AND digest NOT IN (SELECT layer FROM build_caches) \
+    let rows = sql::query(
+        "SELECT * FROM layers WHERE digest NOT IN (SELECT layer FROM build_caches) \
          AND digest NOT IN (SELECT layer FROM runtimes)",
     );
     let rows = rows.fetch_all(&mut *write.transaction).await?;
     let mut layers: Vec<Layer> = rows.iter().map(layer).collect::<Result<_, _>>()?;
-    layers.retain(|layer| !spare.contains(&layer.digest));
+    let kept = of_kept_slugs(write).await?;
+    layers.retain(|layer| !spare.contains(&layer.digest) && !kept.contains(&layer.digest));
     for layer in &layers {
-        let statement = sqlx::query("DELETE FROM layers WHERE digest = $1").bind(layer.digest.as_str());
+        let statement = sql::query("DELETE FROM layers WHERE digest = $1").bind(layer.digest.as_str());
         statement.execute(&mut *write.transaction).await?;
     }
     Ok(layers)
@@ -89,14 +88,14 @@ pub async fn drop_unreferenced(write: &mut Write, spare: &BTreeSet<Digest>) -> R
 /// The layer of a runtime of an exact version, and when it was last said to be in use.
 pub async fn runtime(store: &Store, name: &str, version: &str) -> Result<Option<(Digest, Timestamp)>, Error> {
     let row =
-        sqlx::query("SELECT layer, used_at FROM runtimes WHERE name = $1 AND version = $2").bind(name).bind(version);
+        sql::query("SELECT layer, used_at FROM runtimes WHERE name = $1 AND version = $2").bind(name).bind(version);
     let row = row.fetch_optional(&store.readers).await?;
     row.as_ref().map(|row| Ok((parsed(row, "layer")?, time(row, "used_at")?))).transpose()
 }
 
 /// Says that a runtime is in use. Answers its layer, if there is one.
 pub async fn use_runtime(write: &mut Write, name: &str, version: &str) -> Result<Option<Digest>, Error> {
-    let row = sqlx::query("UPDATE runtimes SET used_at = $3 WHERE name = $1 AND version = $2 RETURNING layer")
+    let row = sql::query("UPDATE runtimes SET used_at = $3 WHERE name = $1 AND version = $2 RETURNING layer")
         .bind(name)
         .bind(version)
         .bind(Timestamp::now().micros());
@@ -105,16 +104,31 @@ pub async fn use_runtime(write: &mut Write, name: &str, version: &str) -> Result
 
 /// Forgets the runtimes that no slug has and that were not in use since `since`. Answers how many.
 pub async fn drop_unused_runtimes(write: &mut Write, since: Timestamp) -> Result<u64, Error> {
-    let statement = sqlx::query(
-        "DELETE FROM runtimes WHERE used_at < $1 AND layer NOT IN (SELECT json_each.value FROM slugs, \
-         json_each(slugs.layers) WHERE slugs.deleted_at IS NULL)",
-    );
-    Ok(statement.bind(since.micros()).execute(&mut *write.transaction).await?.rows_affected())
+    let rows = sql::query("SELECT DISTINCT layer FROM runtimes WHERE used_at < $1").bind(since.micros());
+    let rows = rows.fetch_all(&mut *write.transaction).await?;
+    let mut layers: HashSet<Digest> = rows.iter().map(|row| parsed(row, "layer")).collect::<Result<_, _>>()?;
+    let kept = of_kept_slugs(write).await?;
+    layers.retain(|layer| !kept.contains(layer));
+    let mut dropped = 0;
+    for layer in &layers {
+        let statement = sql::query("DELETE FROM runtimes WHERE used_at < $1 AND layer = $2").bind(since.micros());
+        dropped += statement.bind(layer.as_str()).execute(&mut *write.transaction).await?.rows_affected();
+    }
+    Ok(dropped)
+}
+
+/// The layers of every slug that is kept. The two databases read a JSON list in ways of their own, so that it is read
+/// here.
+async fn of_kept_slugs(write: &mut Write) -> Result<HashSet<Digest>, Error> {
+    let rows = sql::query("SELECT layers FROM slugs WHERE deleted_at IS NULL");
+    let rows = rows.fetch_all(&mut *write.transaction).await?;
+    let lists: Vec<Vec<Digest>> = rows.iter().map(|row| json(row, "layers")).collect::<Result<_, _>>()?;
+    Ok(lists.into_iter().flatten().collect())
 }
 
 /// Records the layer of a runtime.
 pub async fn set_runtime(write: &mut Write, name: &str, version: &str, layer: &Digest) -> Result<(), Error> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO runtimes (name, version, layer, created_at, used_at) VALUES ($1, $2, $3, $4, $4) \
          ON CONFLICT (name, version) DO UPDATE SET layer = excluded.layer, used_at = excluded.used_at",
     )
@@ -131,7 +145,7 @@ pub async fn set_runtime(write: &mut Write, name: &str, version: &str, layer: &D
 pub async fn runtimes_among(store: &Store, layers: &[Digest]) -> Result<Vec<(String, String, Digest)>, Error> {
     let mut found = Vec::new();
     for layer in layers {
-        let row = sqlx::query("SELECT name, version FROM runtimes WHERE layer = $1 LIMIT 1").bind(layer.as_str());
+        let row = sql::query("SELECT name, version FROM runtimes WHERE layer = $1 LIMIT 1").bind(layer.as_str());
         if let Some(row) = row.fetch_optional(&store.readers).await? {
             found.push((row.try_get("name")?, row.try_get("version")?, layer.clone()));
         }
@@ -141,7 +155,7 @@ pub async fn runtimes_among(store: &Store, layers: &[Digest]) -> Result<Vec<(Str
 
 /// The build cache of an app on a stack.
 pub async fn build_cache(store: &Store, app: AppId, stack: Stack) -> Result<Option<Digest>, Error> {
-    let row = sqlx::query("SELECT layer FROM build_caches WHERE app_id = $1 AND stack = $2")
+    let row = sql::query("SELECT layer FROM build_caches WHERE app_id = $1 AND stack = $2")
         .bind(app.to_string())
         .bind(stack.name());
     row.fetch_optional(&store.readers).await?.as_ref().map(|row| parsed(row, "layer")).transpose()
@@ -149,7 +163,7 @@ pub async fn build_cache(store: &Store, app: AppId, stack: Stack) -> Result<Opti
 
 /// Replaces the build cache of an app on a stack.
 pub async fn set_build_cache(write: &mut Write, app: AppId, stack: Stack, layer: &Digest) -> Result<(), Error> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO build_caches (app_id, stack, layer) VALUES ($1, $2, $3) \
          ON CONFLICT (app_id, stack) DO UPDATE SET layer = excluded.layer",
     )
@@ -163,7 +177,7 @@ pub async fn set_build_cache(write: &mut Write, app: AppId, stack: Stack, layer:
 
 /// Forgets the build caches of an app.
 pub async fn purge_build_cache(write: &mut Write, app: AppId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM build_caches WHERE app_id = $1").bind(app.to_string());
+    let statement = sql::query("DELETE FROM build_caches WHERE app_id = $1").bind(app.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }

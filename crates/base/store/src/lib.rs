@@ -1,11 +1,12 @@
 //! The record: every row the platform keeps, one file per resource. The only SQL.
 //!
-//! Knows rows and transactions; knows no JSON of the API, no HTTP, and not why a row changes. SQLite in WAL mode with
-//! `synchronous=FULL`: a write that was answered survives a power cut. There is one writer connection; reads go to a
-//! pool of their own and see the last committed state.
+//! Knows rows and transactions; knows no JSON of the API, no HTTP, and not why a row changes. The record is a file
+//! (SQLite) or on a server (PostgreSQL); `sqlite.rs` and `postgres.rs` say how each keeps the same promises: a write that
+//! was answered survives a power cut, one write at a time, reads see the last committed state. Every statement is
+//! written once, in words both know (`sql/mod.rs`).
 //!
-//! Reading functions take [`Store`]; writing functions take [`Write`], one `BEGIN IMMEDIATE` transaction that may span
-//! resources and must await nothing but the store:
+//! Reading functions take [`Store`]; writing functions take [`Write`], one transaction that may span resources and must
+//! await nothing but the store. After a statement failed, the write can only be dropped:
 //!
 //! ```no_run
 //! # async fn example(store: store::Store, app: vocabulary::AppId) -> Result<(), store::Error> {
@@ -16,13 +17,17 @@
 //! # }
 //! ```
 
+mod about;
 pub mod accounts;
+pub mod app_features;
 pub mod app_transfers;
 pub mod apps;
 pub mod authorizations;
 pub mod buildpacks;
 pub mod builds;
 pub mod collaborators;
+mod copy;
+mod database;
 pub mod domains;
 pub mod dynos;
 pub mod facts;
@@ -32,30 +37,33 @@ mod hash;
 pub mod jobs;
 pub mod keys;
 pub mod layers;
+mod migrations;
 pub mod oauth_clients;
+mod postgres;
 pub mod releases;
 mod row;
 pub mod seal;
 pub mod second_factors;
 pub mod sessions;
 pub mod slugs;
+mod sql;
+mod sqlite;
+pub mod team_invitations;
 pub mod team_members;
 pub mod teams;
+pub mod user_preferences;
 
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, Transaction};
+use crashpoints::Point;
+use sqlx::sqlite::SqlitePool;
 
+pub use crate::about::{About, about};
+pub use crate::copy::{Copied, copy};
+pub use crate::database::{BadDatabase, Database};
 use crate::seal::SealKey;
-
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations");
-
-/// Connections for reading; SQLite readers do not block each other or the writer.
-const READERS: u32 = 4;
+use crate::sql::{Readers, Transaction};
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -75,15 +83,40 @@ pub enum Error {
     /// The file's schema is not the one this program works with.
     #[error("the store was made by another version of this program; restart the platform with this one")]
     OtherVersion,
+    /// The server cannot keep what the store promises.
+    #[error("this PostgreSQL server cannot hold the record: {0}")]
+    Unfit(&'static str),
+    /// What is to be written to whole holds something.
+    #[error("the database that is to be copied into is not empty")]
+    NotEmpty,
+    /// Another control writes here.
+    #[error("another platform's control owns this database; one at a time may")]
+    Owned,
 }
 
 impl Error {
-    /// Whether the disk had no room for it (`SQLITE_FULL`).
+    /// Whether the disk had no room for it (`SQLITE_FULL`; `disk_full` of PostgreSQL).
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let Self::Database(error) = self else { return false };
-        let database = error.as_database_error();
-        database.is_some_and(|database| database.code().as_deref() == Some("13"))
+        matches!(self.code().as_deref(), Some("13" | "53100"))
+    }
+
+    /// Whether the database could not be reached or was too busy, so that the same may work later.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Owned | Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_)) => true,
+            // The classes of SQLSTATE: connection exception, insufficient resources, operator intervention; and a lock
+            // that was not available in time.
+            _ => self.code().is_some_and(|code| {
+                code.len() == 5 && (["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03")
+            }),
+        }
+    }
+
+    fn code(&self) -> Option<String> {
+        let Self::Database(error) = self else { return None };
+        error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
     }
 
     /// Tells a broken uniqueness apart from other failures of a statement.
@@ -98,70 +131,78 @@ impl Error {
 /// The database; clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    readers: SqlitePool,
-    writer: SqlitePool,
+    readers: Readers,
+    writer: Writer,
     key: SealKey,
     /// The folder of a test's store: deleted with its last clone, after the connections.
     _scratch: Option<Arc<tempfile::TempDir>>,
 }
 
+#[derive(Debug, Clone)]
+enum Writer {
+    Sqlite(SqlitePool),
+    Postgres(postgres::Writer),
+}
+
 /// One write transaction; dropped without [`Write::commit`], it leaves no trace.
 #[derive(Debug)]
 pub struct Write {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Box<Transaction>,
     key: SealKey,
 }
 
 impl Store {
-    /// Opens or makes the database file and brings its schema up to date.
+    /// Opens or makes the database in a file and brings its schema up to date.
     pub async fn open(file: &Path, key: SealKey) -> Result<Self, Error> {
-        let options = SqliteConnectOptions::from_str("sqlite:")?
-            .filename(file)
-            .create_if_missing(true)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        MIGRATIONS.run(&writer).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { readers, writer, key, _scratch: None })
+        Self::open_at(&file.into(), key).await
     }
 
-    /// Opens the database beside the process that owns it. Its schema is left alone: a file of another version is
-    /// refused. SQLite lets the two write in turn, as both begin with `BEGIN IMMEDIATE` and wait for each other.
+    /// Opens a database as its owner and brings its schema up to date. On a server there is one owner at a time.
+    pub async fn open_at(database: &Database, key: SealKey) -> Result<Self, Error> {
+        Ok(match database {
+            Database::Sqlite(file) => Self::on_sqlite(sqlite::open(file).await?, key),
+            Database::Postgres(url) => Self::on_postgres(postgres::open(url).await?, key),
+        })
+    }
+
+    /// Opens the database in a file beside the process that owns it; see [`Store::join_at`].
     pub async fn join(file: &Path, key: SealKey) -> Result<Self, Error> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .foreign_keys(true)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        let applied: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
-                .fetch_all(&writer)
-                .await
-                .map_err(|_| Error::OtherVersion)?;
-        let ours = MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec()));
-        if !ours.eq(applied) {
-            return Err(Error::OtherVersion);
+        Self::join_at(&file.into(), key).await
+    }
+
+    /// Opens a database beside the process that owns it. Its schema is left alone: one of another version is refused.
+    /// The two write in turn, as every write waits for the one under way.
+    pub async fn join_at(database: &Database, key: SealKey) -> Result<Self, Error> {
+        Ok(match database {
+            Database::Sqlite(file) => Self::on_sqlite(sqlite::join(file).await?, key),
+            Database::Postgres(url) => Self::on_postgres(postgres::join(url).await?, key),
+        })
+    }
+
+    /// Like [`Store::join_at`], but on a server only where no other owner is.
+    async fn take_over_at(database: &Database, key: SealKey) -> Result<Self, Error> {
+        match database {
+            Database::Sqlite(_) => Self::join_at(database, key).await,
+            Database::Postgres(url) => Ok(Self::on_postgres(postgres::take_over(url).await?, key)),
         }
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { readers, writer, key, _scratch: None })
+    }
+
+    fn on_sqlite((readers, writer): (SqlitePool, SqlitePool), key: SealKey) -> Self {
+        Self { readers: Readers::Sqlite(readers), writer: Writer::Sqlite(writer), key, _scratch: None }
+    }
+
+    fn on_postgres((readers, writer): (sqlx::PgPool, postgres::Writer), key: SealKey) -> Self {
+        Self { readers: Readers::Postgres(readers), writer: Writer::Postgres(writer), key, _scratch: None }
     }
 
     /// Whether this version can go on with a database that another one may be using: it was made by the first steps of
     /// our own schema. Nothing is written.
-    pub async fn fits(file: &Path) -> Result<(), Error> {
-        let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(Duration::from_secs(10));
-        let reader = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-        let applied: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
-                .fetch_all(&reader)
-                .await?;
-        let mut ours = MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec()));
-        let fits = applied.into_iter().all(|step| ours.next() == Some(step));
-        if fits { Ok(()) } else { Err(Error::OtherVersion) }
+    pub async fn fits(database: &Database) -> Result<(), Error> {
+        let (applied, ours) = match database {
+            Database::Sqlite(file) => (sqlite::applied(file).await?, migrations::applied_by(&migrations::SQLITE)),
+            Database::Postgres(url) => (postgres::applied(url).await?, migrations::applied_by(&migrations::POSTGRES)),
+        };
+        if ours.starts_with(&applied) { Ok(()) } else { Err(Error::OtherVersion) }
     }
 
     /// The key that seals, for addresses only this platform can read back ([`SealKey::token`]).
@@ -172,15 +213,21 @@ impl Store {
 
     /// Begins a write; waits for the one under way.
     pub async fn write(&self) -> Result<Write, Error> {
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Write { transaction, key: self.key.clone() })
+        let transaction = match &self.writer {
+            Writer::Sqlite(pool) => sqlite::write(pool).await?,
+            Writer::Postgres(writer) => writer.write().await?,
+        };
+        Ok(Write { transaction: Box::new(transaction), key: self.key.clone() })
     }
 }
 
 impl Write {
     /// Makes the write lasting; on return it is on the disk.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
+        crashpoints::reach(Point::StoreCommitting);
+        self.transaction.commit().await?;
+        crashpoints::reach(Point::StoreCommitted);
+        Ok(())
     }
 }
 

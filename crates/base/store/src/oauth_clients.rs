@@ -1,11 +1,10 @@
 //! OAuth clients: programs that act for users with their consent.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, OAuthClientId, Secret, Timestamp};
 
 use crate::row::{parsed, time};
 use crate::seal::SealKey;
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A client.
@@ -31,14 +30,14 @@ fn context(id: OAuthClientId) -> String {
     format!("oauth_clients.secret/{id}")
 }
 
-fn client(row: &SqliteRow, key: &SealKey) -> Result<Client, Error> {
+fn client(row: &Row, key: &SealKey) -> Result<Client, Error> {
     let id = parsed(row, "id")?;
     Ok(Client {
         id,
         account_id: parsed(row, "account_id")?,
         name: row.try_get("name")?,
         redirect_uri: row.try_get("redirect_uri")?,
-        secret: key.open(&context(id), &row.try_get::<String, _>("secret")?)?,
+        secret: key.open(&context(id), &row.try_get::<String>("secret")?)?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
     })
@@ -53,7 +52,7 @@ pub async fn create(
     secret: &Secret,
 ) -> Result<Client, Error> {
     let id = OAuthClientId::new();
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO oauth_clients (id, account_id, name, redirect_uri, secret, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING *",
     )
@@ -68,38 +67,48 @@ pub async fn create(
     client(&row, &write.key)
 }
 
-/// Changes name, redirect address and secret.
-pub async fn update(write: &mut Write, changed: &Client) -> Result<Client, Error> {
-    let row = sqlx::query(
-        "UPDATE oauth_clients SET name = $2, redirect_uri = $3, secret = $4, updated_at = $5 WHERE id = $1 \
-         RETURNING *",
-    )
-    .bind(changed.id.to_string())
-    .bind(&changed.name)
-    .bind(&changed.redirect_uri)
-    .bind(write.key.seal(&context(changed.id), &changed.secret)?)
-    .bind(Timestamp::now().micros())
-    .fetch_one(&mut *write.transaction)
-    .await?;
-    client(&row, &write.key)
+/// Changes what is given; nothing if there is no such client any more. The secret is left alone: it may be rotated by
+/// somebody else at the same time.
+pub async fn update(
+    write: &mut Write,
+    id: OAuthClientId,
+    name: Option<&str>,
+    redirect_uri: Option<&str>,
+) -> Result<Option<Client>, Error> {
+    let row = sql::query(
+        "UPDATE oauth_clients SET name = COALESCE($2, name), redirect_uri = COALESCE($3, redirect_uri), \
+         updated_at = $4 WHERE id = $1 RETURNING *",
+    );
+    let row = row.bind(id.to_string()).bind(name).bind(redirect_uri).bind(Timestamp::now().micros());
+    let row = row.fetch_optional(&mut *write.transaction).await?;
+    row.map(|row| client(&row, &write.key)).transpose()
+}
+
+/// Gives a client another secret; nothing if there is no such client any more.
+pub async fn set_secret(write: &mut Write, id: OAuthClientId, secret: &Secret) -> Result<Option<Client>, Error> {
+    let sealed = write.key.seal(&context(id), secret)?;
+    let row = sql::query("UPDATE oauth_clients SET secret = $2, updated_at = $3 WHERE id = $1 RETURNING *");
+    let row = row.bind(id.to_string()).bind(sealed).bind(Timestamp::now().micros());
+    let row = row.fetch_optional(&mut *write.transaction).await?;
+    row.map(|row| client(&row, &write.key)).transpose()
 }
 
 /// The client with this id, whoever registered it.
 pub async fn get(store: &Store, id: OAuthClientId) -> Result<Option<Client>, Error> {
-    let row = sqlx::query("SELECT * FROM oauth_clients WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM oauth_clients WHERE id = $1").bind(id.to_string());
     let row = row.fetch_optional(&store.readers).await?;
     row.map(|row| client(&row, &store.key)).transpose()
 }
 
 /// An account's clients, oldest first.
 pub async fn list(store: &Store, account: AccountId) -> Result<Vec<Client>, Error> {
-    let rows = sqlx::query("SELECT * FROM oauth_clients WHERE account_id = $1 ORDER BY id").bind(account.to_string());
+    let rows = sql::query("SELECT * FROM oauth_clients WHERE account_id = $1 ORDER BY id").bind(account.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(|row| client(row, &store.key)).collect()
 }
 
 /// Deletes a client and every authorization it was given.
 pub async fn delete(write: &mut Write, id: OAuthClientId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM oauth_clients WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM oauth_clients WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }

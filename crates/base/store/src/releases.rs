@@ -1,11 +1,10 @@
 //! Releases: a slug and the config vars of a moment, numbered within the app.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, AppId, ReleaseEvent, ReleaseId, ReleaseStatus, ReleaseVersion, SlugId, Timestamp};
 
 use crate::apps::ConfigVars;
 use crate::row::{parsed, parsed_option, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A release.
@@ -33,7 +32,7 @@ pub struct Release {
     pub updated_at: Timestamp,
 }
 
-fn release(row: &SqliteRow) -> Result<Release, Error> {
+fn release(row: &Row) -> Result<Release, Error> {
     Ok(Release {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -72,7 +71,7 @@ pub struct New<'a> {
 /// Makes the app's next release.
 pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Release, Error> {
     let id = ReleaseId::new();
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO releases (id, app_id, version, slug_id, config, status, description, account_id, has_output, \
          created_at, updated_at) VALUES ($1, $2, \
          (SELECT coalesce(max(version), 0) + 1 FROM releases WHERE app_id = $2), $3, $4, $5, $6, $7, $8, $9, $9) \
@@ -94,11 +93,11 @@ pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Release, Error> 
 
 /// Ends a pending release. Answers false, changing nothing, if it has ended already.
 pub async fn end(write: &mut Write, id: ReleaseId, event: ReleaseEvent) -> Result<bool, Error> {
-    let row = sqlx::query("SELECT status FROM releases WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT status FROM releases WHERE id = $1").bind(id.to_string());
     let row = row.fetch_optional(&mut *write.transaction).await?;
     let status: Option<ReleaseStatus> = row.as_ref().map(|row| parsed(row, "status")).transpose()?;
     let Some(Ok(next)) = status.map(|status| status.after(event)) else { return Ok(false) };
-    sqlx::query("UPDATE releases SET status = $2, updated_at = $3 WHERE id = $1")
+    sql::query("UPDATE releases SET status = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(next.as_str())
         .bind(Timestamp::now().micros())
@@ -109,7 +108,7 @@ pub async fn end(write: &mut Write, id: ReleaseId, event: ReleaseEvent) -> Resul
 
 /// Says of every release of a slug that succeeded that nothing goes back to it any more.
 pub async fn expire(write: &mut Write, slug: SlugId) -> Result<(), Error> {
-    let rows = sqlx::query("SELECT id FROM releases WHERE slug_id = $1").bind(slug.to_string());
+    let rows = sql::query("SELECT id FROM releases WHERE slug_id = $1").bind(slug.to_string());
     for row in rows.fetch_all(&mut *write.transaction).await? {
         // One that failed has no such move, and stays as it is.
         end(write, parsed(&row, "id")?, ReleaseEvent::Expire).await?;
@@ -138,14 +137,14 @@ pub struct Holding {
 
 /// Every release with a slug that is not deleted, of each app the newest first, as the write under way sees it.
 pub async fn holding_in(write: &mut Write) -> Result<Vec<Holding>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT releases.id, releases.app_id, releases.slug_id, releases.status, releases.created_at, \
          (SELECT max(other.version) FROM releases AS other WHERE other.app_id = releases.app_id) - releases.version \
          AS newer, EXISTS (SELECT 1 FROM dynos WHERE dynos.release_id = releases.id) AS has_dynos \
          FROM releases JOIN slugs ON slugs.id = releases.slug_id WHERE slugs.deleted_at IS NULL \
          ORDER BY releases.app_id, releases.version DESC",
     );
-    let holding = |row: &SqliteRow| {
+    let holding = |row: &Row| {
         Ok(Holding {
             id: parsed(row, "id")?,
             app_id: parsed(row, "app_id")?,
@@ -162,9 +161,9 @@ pub async fn holding_in(write: &mut Write) -> Result<Vec<Holding>, Error> {
 /// The releases with an output that is kept: the newest `most` of each app, those made after `since`, and those that
 /// are pending.
 pub async fn with_kept_output(store: &Store, most: u32, since: Timestamp) -> Result<Vec<ReleaseId>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT id FROM (SELECT id, status, created_at, row_number() OVER (PARTITION BY app_id ORDER BY version DESC) \
-         AS place FROM releases WHERE has_output) WHERE place <= $1 OR created_at > $2 OR status = 'pending'",
+         AS place FROM releases WHERE has_output = 1) AS placed WHERE place <= $1 OR created_at > $2 OR status = 'pending'",
     );
     let rows = rows.bind(most).bind(since.micros()).fetch_all(&store.readers).await?;
     rows.iter().map(|row| parsed(row, "id")).collect()
@@ -172,13 +171,13 @@ pub async fn with_kept_output(store: &Store, most: u32, since: Timestamp) -> Res
 
 /// The release with this id.
 pub async fn get(store: &Store, id: ReleaseId) -> Result<Option<Release>, Error> {
-    let row = sqlx::query("SELECT * FROM releases WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM releases WHERE id = $1").bind(id.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(release).transpose()
 }
 
 /// The release of an app with this number.
 pub async fn by_version(store: &Store, app: AppId, version: ReleaseVersion) -> Result<Option<Release>, Error> {
-    let row = sqlx::query("SELECT * FROM releases WHERE app_id = $1 AND version = $2")
+    let row = sql::query("SELECT * FROM releases WHERE app_id = $1 AND version = $2")
         .bind(app.to_string())
         .bind(version.number());
     row.fetch_optional(&store.readers).await?.as_ref().map(release).transpose()
@@ -186,20 +185,20 @@ pub async fn by_version(store: &Store, app: AppId, version: ReleaseVersion) -> R
 
 /// An app's releases, oldest first.
 pub async fn list(store: &Store, app: AppId) -> Result<Vec<Release>, Error> {
-    let rows = sqlx::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version").bind(app.to_string());
+    let rows = sql::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version").bind(app.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(release).collect()
 }
 
 /// The current release: the newest that succeeded.
 pub async fn current(store: &Store, app: AppId) -> Result<Option<Release>, Error> {
     let row =
-        sqlx::query("SELECT * FROM releases WHERE app_id = $1 AND status = 'succeeded' ORDER BY version DESC LIMIT 1");
+        sql::query("SELECT * FROM releases WHERE app_id = $1 AND status = 'succeeded' ORDER BY version DESC LIMIT 1");
     row.bind(app.to_string()).fetch_optional(&store.readers).await?.as_ref().map(release).transpose()
 }
 
 /// The current release of every app that has one.
 pub async fn all_current(store: &Store) -> Result<Vec<Release>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT * FROM releases WHERE status = 'succeeded' AND version = (SELECT max(version) FROM releases AS other \
          WHERE other.app_id = releases.app_id AND other.status = 'succeeded')",
     );
@@ -208,25 +207,25 @@ pub async fn all_current(store: &Store) -> Result<Vec<Release>, Error> {
 
 /// An app's releases as the write under way sees them, newest first.
 pub async fn list_in(write: &mut Write, app: AppId) -> Result<Vec<Release>, Error> {
-    let rows = sqlx::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version DESC");
+    let rows = sql::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version DESC");
     rows.bind(app.to_string()).fetch_all(&mut *write.transaction).await?.iter().map(release).collect()
 }
 
 /// The newest release of an app whatever its status, as the write under way sees it.
 pub async fn newest_in(write: &mut Write, app: AppId) -> Result<Option<Release>, Error> {
-    let row = sqlx::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version DESC LIMIT 1");
+    let row = sql::query("SELECT * FROM releases WHERE app_id = $1 ORDER BY version DESC LIMIT 1");
     row.bind(app.to_string()).fetch_optional(&mut *write.transaction).await?.as_ref().map(release).transpose()
 }
 
 /// Every release that is pending, oldest first.
 pub async fn pending(store: &Store) -> Result<Vec<Release>, Error> {
-    let rows = sqlx::query("SELECT * FROM releases WHERE status = 'pending' ORDER BY created_at");
+    let rows = sql::query("SELECT * FROM releases WHERE status = 'pending' ORDER BY created_at");
     rows.fetch_all(&store.readers).await?.iter().map(release).collect()
 }
 
 /// The config vars a release runs with.
 pub async fn config_vars(store: &Store, id: ReleaseId) -> Result<ConfigVars, Error> {
-    let sealed: Option<String> = sqlx::query_scalar("SELECT config FROM releases WHERE id = $1")
+    let sealed: Option<String> = sql::query_scalar("SELECT config FROM releases WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(&store.readers)
         .await?;

@@ -55,9 +55,14 @@ impl SealKey {
         match Self::load(file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self::generate();
-                let mut new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+                // Beside it first: half a key would be refused ever after.
+                let beside = file.with_extension("new");
+                let mut options = std::fs::OpenOptions::new();
+                let mut new = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
                 new.write_all(&key.0)?;
                 new.sync_all()?;
+                std::fs::rename(beside, file)?;
+                file.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())?;
                 Ok(key)
             }
             loaded => loaded,

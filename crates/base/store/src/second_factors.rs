@@ -1,9 +1,9 @@
 //! Second factors: the sealed secret codes are made from, the last code that was taken, and recovery codes by their
 //! hashes.
 
-use sqlx::Row;
 use vocabulary::{AccountId, Secret, Timestamp};
 
+use crate::sql;
 use crate::{Error, Store, Write, hash};
 
 fn context(account: AccountId) -> String {
@@ -19,7 +19,7 @@ pub async fn set(
     recovery_codes: &[Secret],
 ) -> Result<(), Error> {
     remove(write, account).await?;
-    sqlx::query("INSERT INTO second_factors (account_id, secret, last_step, created_at) VALUES ($1, $2, $3, $4)")
+    sql::query("INSERT INTO second_factors (account_id, secret, last_step, created_at) VALUES ($1, $2, $3, $4)")
         .bind(account.to_string())
         .bind(write.key.seal(&context(account), secret)?)
         .bind(last_step)
@@ -27,7 +27,7 @@ pub async fn set(
         .execute(&mut *write.transaction)
         .await?;
     for code in recovery_codes {
-        sqlx::query("INSERT INTO recovery_codes (account_id, code_hash) VALUES ($1, $2)")
+        sql::query("INSERT INTO recovery_codes (account_id, code_hash) VALUES ($1, $2)")
             .bind(account.to_string())
             .bind(hash::of(code))
             .execute(&mut *write.transaction)
@@ -41,34 +41,34 @@ pub async fn remove(write: &mut Write, account: AccountId) -> Result<(), Error> 
     for statement in
         ["DELETE FROM second_factors WHERE account_id = $1", "DELETE FROM recovery_codes WHERE account_id = $1"]
     {
-        sqlx::query(statement).bind(account.to_string()).execute(&mut *write.transaction).await?;
+        sql::query(statement).bind(account.to_string()).execute(&mut *write.transaction).await?;
     }
     Ok(())
 }
 
 /// The secret, if the factor is on.
 pub async fn secret(store: &Store, account: AccountId) -> Result<Option<Secret>, Error> {
-    let row = sqlx::query("SELECT secret FROM second_factors WHERE account_id = $1").bind(account.to_string());
+    let row = sql::query("SELECT secret FROM second_factors WHERE account_id = $1").bind(account.to_string());
     let Some(row) = row.fetch_optional(&store.readers).await? else { return Ok(None) };
-    Ok(Some(store.key.open(&context(account), &row.try_get::<String, _>("secret")?)?))
+    Ok(Some(store.key.open(&context(account), &row.try_get::<String>("secret")?)?))
 }
 
 /// Takes the code of a step; refuses if that or a later one was taken before.
 pub async fn take_step(write: &mut Write, account: AccountId, step: i64) -> Result<bool, Error> {
-    let statement = sqlx::query("UPDATE second_factors SET last_step = $2 WHERE account_id = $1 AND last_step < $2");
+    let statement = sql::query("UPDATE second_factors SET last_step = $2 WHERE account_id = $1 AND last_step < $2");
     let done = statement.bind(account.to_string()).bind(step).execute(&mut *write.transaction).await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Takes a recovery code; refuses one that is unknown or used up.
 pub async fn take_recovery_code(write: &mut Write, account: AccountId, code: &Secret) -> Result<bool, Error> {
-    let statement = sqlx::query("DELETE FROM recovery_codes WHERE account_id = $1 AND code_hash = $2");
+    let statement = sql::query("DELETE FROM recovery_codes WHERE account_id = $1 AND code_hash = $2");
     let done = statement.bind(account.to_string()).bind(hash::of(code)).execute(&mut *write.transaction).await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// How many recovery codes are left.
 pub async fn recovery_codes_left(store: &Store, account: AccountId) -> Result<i64, Error> {
-    let count = sqlx::query_scalar("SELECT count(*) FROM recovery_codes WHERE account_id = $1");
+    let count = sql::query_scalar("SELECT count(*) FROM recovery_codes WHERE account_id = $1");
     Ok(count.bind(account.to_string()).fetch_one(&store.readers).await?)
 }

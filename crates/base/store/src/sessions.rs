@@ -1,10 +1,9 @@
 //! Sessions: browsers that are signed in, and command lines that were let in by one.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, Secret, SessionId, Timestamp};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write, hash};
 
 /// A session.
@@ -22,7 +21,7 @@ pub struct Session {
     pub created_at: Timestamp,
 }
 
-fn session(row: &SqliteRow) -> Result<Session, Error> {
+fn session(row: &Row) -> Result<Session, Error> {
     Ok(Session {
         id: parsed(row, "id")?,
         account_id: parsed(row, "account_id")?,
@@ -41,8 +40,8 @@ pub async fn create(
     expires_at: Timestamp,
 ) -> Result<Session, Error> {
     let now = Timestamp::now().micros();
-    sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(now).execute(&mut *write.transaction).await?;
-    let row = sqlx::query(
+    sql::query("DELETE FROM sessions WHERE expires_at <= $1").bind(now).execute(&mut *write.transaction).await?;
+    let row = sql::query(
         "INSERT INTO sessions (id, account_id, cookie_hash, description, expires_at, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
     )
@@ -59,7 +58,7 @@ pub async fn create(
 
 /// The session of a browser's cookie, unless it has ended.
 pub async fn by_cookie(store: &Store, cookie: &Secret) -> Result<Option<Session>, Error> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT * FROM sessions WHERE cookie_hash = $1 AND expires_at > $2 AND EXISTS (SELECT 1 FROM accounts \
          WHERE accounts.id = sessions.account_id AND accounts.password_hash <> '')",
     );
@@ -67,23 +66,30 @@ pub async fn by_cookie(store: &Store, cookie: &Secret) -> Result<Option<Session>
     row.fetch_optional(&store.readers).await?.as_ref().map(session).transpose()
 }
 
+/// Whether a session has not ended, as the write sees it.
+pub async fn lives(write: &mut Write, id: SessionId) -> Result<bool, Error> {
+    let row = sql::query("SELECT id FROM sessions WHERE id = $1 AND expires_at > $2");
+    let row = row.bind(id.to_string()).bind(Timestamp::now().micros());
+    Ok(row.fetch_optional(&mut *write.transaction).await?.is_some())
+}
+
 /// An account's sessions that have not ended, oldest first.
 pub async fn list(store: &Store, account: AccountId) -> Result<Vec<Session>, Error> {
-    let rows = sqlx::query("SELECT * FROM sessions WHERE account_id = $1 AND expires_at > $2 ORDER BY id");
+    let rows = sql::query("SELECT * FROM sessions WHERE account_id = $1 AND expires_at > $2 ORDER BY id");
     let rows = rows.bind(account.to_string()).bind(Timestamp::now().micros());
     rows.fetch_all(&store.readers).await?.iter().map(session).collect()
 }
 
 /// Ends a session, and its tokens with it.
 pub async fn delete(write: &mut Write, id: SessionId) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.to_string());
+    let statement = sql::query("DELETE FROM sessions WHERE id = $1").bind(id.to_string());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }
 
 /// Ends every session of an account but one.
 pub async fn delete_others(write: &mut Write, account: AccountId, but: Option<SessionId>) -> Result<(), Error> {
-    let statement = sqlx::query("DELETE FROM sessions WHERE account_id = $1 AND ($2 IS NULL OR id <> $2)");
+    let statement = sql::query("DELETE FROM sessions WHERE account_id = $1 AND id IS DISTINCT FROM $2");
     let statement = statement.bind(account.to_string()).bind(but.map(|id| id.to_string()));
     statement.execute(&mut *write.transaction).await?;
     Ok(())

@@ -1,10 +1,9 @@
 //! Slugs: what a build made, ready to run.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AppId, Digest, ProcessTypes, SlugId, Stack, Timestamp};
 
 use crate::row::{json, parsed, time, time_option, to_json};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A slug.
@@ -32,7 +31,7 @@ pub struct Slug {
     pub created_at: Timestamp,
 }
 
-fn slug(row: &SqliteRow) -> Result<Slug, Error> {
+fn slug(row: &Row) -> Result<Slug, Error> {
     Ok(Slug {
         id: parsed(row, "id")?,
         app_id: parsed(row, "app_id")?,
@@ -49,7 +48,7 @@ fn slug(row: &SqliteRow) -> Result<Slug, Error> {
 
 /// Records a slug as it is given.
 pub async fn create(write: &mut Write, slug: &Slug) -> Result<(), Error> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO slugs (id, app_id, stack, commit_sha, commit_description, buildpack_provided_description, \
          process_types, layers, size, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
@@ -70,26 +69,26 @@ pub async fn create(write: &mut Write, slug: &Slug) -> Result<(), Error> {
 
 /// The slug with this id.
 pub async fn get(store: &Store, id: SlugId) -> Result<Option<Slug>, Error> {
-    let row = sqlx::query("SELECT * FROM slugs WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM slugs WHERE id = $1").bind(id.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(slug).transpose()
 }
 
 /// Since when a slug is deleted; nothing if it is not, or there is none.
 pub async fn deleted_at(store: &Store, id: SlugId) -> Result<Option<Timestamp>, Error> {
-    let row = sqlx::query("SELECT deleted_at FROM slugs WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT deleted_at FROM slugs WHERE id = $1").bind(id.to_string());
     let row = row.fetch_optional(&store.readers).await?;
     Ok(row.as_ref().map(|row| time_option(row, "deleted_at")).transpose()?.flatten())
 }
 
 /// Whether a slug is there and not deleted, as the write under way sees it.
 pub async fn is_kept_in(write: &mut Write, id: SlugId) -> Result<bool, Error> {
-    let row = sqlx::query("SELECT 1 FROM slugs WHERE id = $1 AND deleted_at IS NULL").bind(id.to_string());
+    let row = sql::query("SELECT 1 FROM slugs WHERE id = $1 AND deleted_at IS NULL").bind(id.to_string());
     Ok(row.fetch_optional(&mut *write.transaction).await?.is_some())
 }
 
 /// Marks a slug as deleted: its layers are no longer kept for it. The row stays for as long as the app.
 pub async fn delete(write: &mut Write, id: SlugId) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE slugs SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL")
+    let statement = sql::query("UPDATE slugs SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL")
         .bind(id.to_string())
         .bind(Timestamp::now().micros());
     statement.execute(&mut *write.transaction).await?;
@@ -98,13 +97,13 @@ pub async fn delete(write: &mut Write, id: SlugId) -> Result<(), Error> {
 
 /// The layers of every slug that is not deleted.
 pub async fn kept_layers(store: &Store) -> Result<Vec<(SlugId, Vec<Digest>)>, Error> {
-    let rows = sqlx::query("SELECT id, layers FROM slugs WHERE deleted_at IS NULL").fetch_all(&store.readers).await?;
+    let rows = sql::query("SELECT id, layers FROM slugs WHERE deleted_at IS NULL").fetch_all(&store.readers).await?;
     rows.iter().map(|row| Ok((parsed(row, "id")?, json(row, "layers")?))).collect()
 }
 
 /// What the current release of every app that runs a slug has for commands.
 pub async fn all_current_process_types(store: &Store) -> Result<Vec<(AppId, ProcessTypes)>, Error> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT releases.app_id, slugs.process_types FROM releases JOIN slugs ON slugs.id = releases.slug_id \
          WHERE status = 'succeeded' AND version = (SELECT max(version) FROM releases AS other \
          WHERE other.app_id = releases.app_id AND other.status = 'succeeded')",

@@ -1,9 +1,9 @@
 //! Who is in which team. A team that has members has an admin among them.
 
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, TeamId, TeamMemberId, TeamRole, Timestamp};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// Somebody's place in a team.
@@ -23,7 +23,7 @@ pub struct Member {
     pub updated_at: Timestamp,
 }
 
-fn member(row: &SqliteRow) -> Result<Member, Error> {
+fn member(row: &Row) -> Result<Member, Error> {
     Ok(Member {
         id: parsed(row, "id")?,
         team_id: parsed(row, "team_id")?,
@@ -40,7 +40,7 @@ pub async fn set(write: &mut Write, team: TeamId, account: AccountId, role: Team
     if role != TeamRole::Admin && is_last_admin(write, team, account).await? {
         return Ok(None);
     }
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO team_members (id, team_id, account_id, role, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $5) \
          ON CONFLICT (team_id, account_id) DO UPDATE SET role = excluded.role, updated_at = excluded.updated_at \
@@ -66,21 +66,21 @@ pub async fn remove(write: &mut Write, team: TeamId, account: AccountId) -> Resu
         "DELETE FROM team_members WHERE team_id = $1 AND account_id = $2",
         "DELETE FROM collaborators WHERE account_id = $2 AND app_id IN (SELECT id FROM apps WHERE team_id = $1)",
     ] {
-        let statement = sqlx::query(statement).bind(team.to_string()).bind(account.to_string());
+        let statement = sql::query(statement).bind(team.to_string()).bind(account.to_string());
         statement.execute(&mut *write.transaction).await?;
     }
     Ok(true)
 }
 
 async fn is_last_admin(write: &mut Write, team: TeamId, account: AccountId) -> Result<bool, Error> {
-    let rows = sqlx::query("SELECT * FROM team_members WHERE team_id = $1 AND role = 'admin'").bind(team.to_string());
+    let rows = sql::query("SELECT * FROM team_members WHERE team_id = $1 AND role = 'admin'").bind(team.to_string());
     let admins: Vec<_> = rows.fetch_all(&mut *write.transaction).await?.iter().map(member).collect::<Result<_, _>>()?;
     Ok(admins.len() == 1 && admins.iter().all(|admin| admin.account_id == account))
 }
 
 /// Somebody's place in a team, if they have one.
 pub async fn get(store: &Store, team: TeamId, account: AccountId) -> Result<Option<Member>, Error> {
-    let row = sqlx::query("SELECT * FROM team_members WHERE team_id = $1 AND account_id = $2")
+    let row = sql::query("SELECT * FROM team_members WHERE team_id = $1 AND account_id = $2")
         .bind(team.to_string())
         .bind(account.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(member).transpose()
@@ -88,12 +88,12 @@ pub async fn get(store: &Store, team: TeamId, account: AccountId) -> Result<Opti
 
 /// The members of a team, by id.
 pub async fn list(store: &Store, team: TeamId) -> Result<Vec<Member>, Error> {
-    let rows = sqlx::query("SELECT * FROM team_members WHERE team_id = $1 ORDER BY id").bind(team.to_string());
+    let rows = sql::query("SELECT * FROM team_members WHERE team_id = $1 ORDER BY id").bind(team.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(member).collect()
 }
 
 /// An account's places in teams, by id.
 pub async fn of_account(store: &Store, account: AccountId) -> Result<Vec<Member>, Error> {
-    let rows = sqlx::query("SELECT * FROM team_members WHERE account_id = $1 ORDER BY id").bind(account.to_string());
+    let rows = sql::query("SELECT * FROM team_members WHERE account_id = $1 ORDER BY id").bind(account.to_string());
     rows.fetch_all(&store.readers).await?.iter().map(member).collect()
 }

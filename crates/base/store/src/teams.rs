@@ -1,9 +1,9 @@
 //! Teams: many users with apps in common.
 
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, TeamId, TeamName, Timestamp};
 
 use crate::row::{parsed, time};
+use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
 /// A team.
@@ -19,7 +19,7 @@ pub struct Team {
     pub updated_at: Timestamp,
 }
 
-fn team(row: &SqliteRow) -> Result<Team, Error> {
+fn team(row: &Row) -> Result<Team, Error> {
     Ok(Team {
         id: parsed(row, "id")?,
         name: parsed(row, "name")?,
@@ -30,7 +30,7 @@ fn team(row: &SqliteRow) -> Result<Team, Error> {
 
 /// Makes a team without members. Fails with [`Error::Taken`] if the name is.
 pub async fn create(write: &mut Write, name: &TeamName) -> Result<Team, Error> {
-    let row = sqlx::query("INSERT INTO teams (id, name, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING *")
+    let row = sql::query("INSERT INTO teams (id, name, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING *")
         .bind(TeamId::new().to_string())
         .bind(name.as_str())
         .bind(Timestamp::now().micros())
@@ -42,20 +42,20 @@ pub async fn create(write: &mut Write, name: &TeamName) -> Result<Team, Error> {
 
 /// The team with this id.
 pub async fn get(store: &Store, id: TeamId) -> Result<Option<Team>, Error> {
-    let row = sqlx::query("SELECT * FROM teams WHERE id = $1").bind(id.to_string());
+    let row = sql::query("SELECT * FROM teams WHERE id = $1").bind(id.to_string());
     row.fetch_optional(&store.readers).await?.as_ref().map(team).transpose()
 }
 
 /// The team with this name.
 pub async fn by_name(store: &Store, name: &TeamName) -> Result<Option<Team>, Error> {
-    let row = sqlx::query("SELECT * FROM teams WHERE name = $1").bind(name.as_str());
+    let row = sql::query("SELECT * FROM teams WHERE name = $1").bind(name.as_str());
     row.fetch_optional(&store.readers).await?.as_ref().map(team).transpose()
 }
 
 /// The teams of which this account is the only admin, by id.
 pub async fn led_alone_by(store: &Store, account: AccountId) -> Result<Vec<Team>, Error> {
-    let rows = sqlx::query(
-        "SELECT teams.* FROM teams WHERE (SELECT group_concat(account_id) FROM team_members \
+    let rows = sql::query(
+        "SELECT teams.* FROM teams WHERE (SELECT string_agg(account_id, ',') FROM team_members \
          WHERE team_id = teams.id AND role = 'admin') = $1 ORDER BY id",
     );
     rows.bind(account.to_string()).fetch_all(&store.readers).await?.iter().map(team).collect()
@@ -63,7 +63,7 @@ pub async fn led_alone_by(store: &Store, account: AccountId) -> Result<Vec<Team>
 
 /// Renames a team. Fails with [`Error::Taken`] if the name is.
 pub async fn rename(write: &mut Write, id: TeamId, name: &TeamName) -> Result<(), Error> {
-    let statement = sqlx::query("UPDATE teams SET name = $2, updated_at = $3 WHERE id = $1")
+    let statement = sql::query("UPDATE teams SET name = $2, updated_at = $3 WHERE id = $1")
         .bind(id.to_string())
         .bind(name.as_str())
         .bind(Timestamp::now().micros());
@@ -73,13 +73,13 @@ pub async fn rename(write: &mut Write, id: TeamId, name: &TeamName) -> Result<()
 
 /// Deletes a team with its memberships. Answers false, changing nothing, if it has an app.
 pub async fn delete(write: &mut Write, id: TeamId) -> Result<bool, Error> {
-    let apps: i64 = sqlx::query_scalar("SELECT count(*) FROM apps WHERE team_id = $1")
+    let apps: i64 = sql::query_scalar("SELECT count(*) FROM apps WHERE team_id = $1")
         .bind(id.to_string())
         .fetch_one(&mut *write.transaction)
         .await?;
     if apps > 0 {
         return Ok(false);
     }
-    sqlx::query("DELETE FROM teams WHERE id = $1").bind(id.to_string()).execute(&mut *write.transaction).await?;
+    sql::query("DELETE FROM teams WHERE id = $1").bind(id.to_string()).execute(&mut *write.transaction).await?;
     Ok(true)
 }

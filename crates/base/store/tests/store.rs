@@ -1,10 +1,15 @@
-//! The store against a real database, as the rooms use it.
+//! The store as the rooms use it: the same stories on a SQLite file and on a PostgreSQL server.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
+#[macro_use]
+mod support;
+
 use store::apps::ConfigVars;
-use store::{accounts, apps, authorizations, facts, jobs, layers, releases, slugs};
+use store::{accounts, apps, authorizations, facts, jobs, layers, releases, second_factors, slugs};
 use vocabulary::{AppId, Digest, ProcessTypes, ReleaseEvent, ReleaseStatus, Secret, SlugId, Stack, Timestamp};
+
+use crate::support::Scratch;
 
 async fn account(store: &store::Store) -> accounts::Account {
     let mut write = store.write().await.unwrap();
@@ -24,29 +29,26 @@ async fn app(store: &store::Store, name: &str) -> apps::App {
     app
 }
 
-#[tokio::test]
-async fn a_write_that_is_not_committed_leaves_no_trace() {
-    let (store, _folder) = store::scratch().await;
-    let app = app(&store, "sushi").await;
+async fn a_write_that_is_not_committed_leaves_no_trace(scratch: Scratch) {
+    let store = &scratch.store;
+    let app = app(store, "sushi").await;
     let mut write = store.write().await.unwrap();
     apps::set_maintenance(&mut write, app.id, true).await.unwrap();
     drop(write);
-    assert!(!apps::get(&store, app.id).await.unwrap().unwrap().maintenance);
+    assert!(!apps::get(store, app.id).await.unwrap().unwrap().maintenance);
 }
 
-#[tokio::test]
-async fn names_are_unique_and_say_so() {
-    let (store, _folder) = store::scratch().await;
-    let first = app(&store, "sushi").await;
+async fn names_are_unique_and_say_so(scratch: Scratch) {
+    let store = &scratch.store;
+    let first = app(store, "sushi").await;
     let mut write = store.write().await.unwrap();
     let again = apps::create(&mut write, &first.name, first.owner_id, Stack::Heroku24).await;
     assert_eq!(again.unwrap_err().to_string(), "name is already taken");
 }
 
-#[tokio::test]
-async fn config_vars_are_sealed_in_the_file() {
-    let (store, folder) = store::scratch().await;
-    let app = app(&store, "sushi").await;
+async fn config_vars_are_sealed_at_rest(scratch: Scratch) {
+    let store = &scratch.store;
+    let app = app(store, "sushi").await;
     let vars: ConfigVars = [("SECRET".parse().unwrap(), Secret::new("canary-4711"))].into();
     let mut write = store.write().await.unwrap();
     apps::set_config_vars(&mut write, app.id, &vars).await.unwrap();
@@ -60,18 +62,16 @@ async fn config_vars_are_sealed_in_the_file() {
     };
     let release = releases::create(&mut write, &new).await.unwrap();
     write.commit().await.unwrap();
-    assert_eq!(apps::config_vars(&store, app.id).await.unwrap(), vars);
-    assert_eq!(releases::config_vars(&store, release.id).await.unwrap(), vars);
-    for file in std::fs::read_dir(folder).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        assert!(!bytes.windows(11).any(|window| window == b"canary-4711"));
-    }
+    assert_eq!(apps::config_vars(store, app.id).await.unwrap(), vars);
+    assert_eq!(releases::config_vars(store, release.id).await.unwrap(), vars);
+    let rest = scratch.at_rest();
+    assert!(rest.windows(5).any(|window| window == b"sushi"));
+    assert!(!rest.windows(11).any(|window| window == b"canary-4711"));
 }
 
-#[tokio::test]
-async fn versions_count_up_and_the_current_release_is_the_newest_that_succeeded() {
-    let (store, _folder) = store::scratch().await;
-    let app = app(&store, "sushi").await;
+async fn versions_count_up_and_the_current_release_is_the_newest_that_succeeded(scratch: Scratch) {
+    let store = &scratch.store;
+    let app = app(store, "sushi").await;
     let slug = slugs::Slug {
         id: SlugId::new(),
         app_id: app.id,
@@ -101,25 +101,24 @@ async fn versions_count_up_and_the_current_release_is_the_newest_that_succeeded(
     }
     write.commit().await.unwrap();
     assert_eq!(made.iter().map(|release| release.version.number()).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(releases::current(&store, app.id).await.unwrap().unwrap().version.number(), 1);
+    assert_eq!(releases::current(store, app.id).await.unwrap().unwrap().version.number(), 1);
     let mut write = store.write().await.unwrap();
     assert!(releases::end(&mut write, made[1].id, ReleaseEvent::Succeed).await.unwrap());
     assert!(!releases::end(&mut write, made[1].id, ReleaseEvent::Fail).await.unwrap());
     write.commit().await.unwrap();
-    assert_eq!(releases::current(&store, app.id).await.unwrap().unwrap().version.number(), 2);
-    assert_eq!(slugs::get(&store, slug.id).await.unwrap().unwrap().process_types, slug.process_types);
-    let current = slugs::all_current_process_types(&store).await.unwrap();
+    assert_eq!(releases::current(store, app.id).await.unwrap().unwrap().version.number(), 2);
+    assert_eq!(slugs::get(store, slug.id).await.unwrap().unwrap().process_types, slug.process_types);
+    let current = slugs::all_current_process_types(store).await.unwrap();
     assert_eq!(current, [(app.id, slug.process_types)]);
     let mut write = store.write().await.unwrap();
     apps::delete(&mut write, app.id).await.unwrap();
     write.commit().await.unwrap();
-    assert!(apps::get(&store, app.id).await.unwrap().is_none());
+    assert!(apps::get(store, app.id).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_token_is_found_by_its_text_and_kept_as_a_hash() {
-    let (store, _folder) = store::scratch().await;
-    let account = account(&store).await;
+async fn a_token_is_found_by_its_text_and_kept_as_a_hash(scratch: Scratch) {
+    let store = &scratch.store;
+    let account = account(store).await;
     let token = Secret::new("HRKU-0123456789abcdef0123456789abcdef");
     let mut write = store.write().await.unwrap();
     let new = authorizations::New {
@@ -133,16 +132,14 @@ async fn a_token_is_found_by_its_text_and_kept_as_a_hash() {
     let made = authorizations::create(&mut write, &new).await.unwrap();
     write.commit().await.unwrap();
     assert_eq!(made.token.unwrap().hint, "HRKU-0123**********bcdef");
-    assert_eq!(authorizations::by_token(&store, &token).await.unwrap().unwrap().id, made.id);
-    assert!(authorizations::by_token(&store, &Secret::new("other")).await.unwrap().is_none());
+    assert_eq!(authorizations::by_token(store, &token).await.unwrap().unwrap().id, made.id);
+    assert!(authorizations::by_token(store, &Secret::new("other")).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_second_process_joins_the_store_and_leaves_its_schema_alone() {
-    let (store, folder) = store::scratch().await;
-    let account = account(&store).await;
-    let file = folder.join("slipway.db");
-    let other = store::Store::join(&file, store.key().clone()).await.unwrap();
+async fn a_second_process_joins_the_store_and_leaves_its_schema_alone(scratch: Scratch) {
+    let store = &scratch.store;
+    let account = account(store).await;
+    let other = store::Store::join_at(&scratch.database, store.key().clone()).await.unwrap();
     let first = store.write().await.unwrap();
     let second = tokio::spawn(async move {
         let mut write = other.write().await.unwrap();
@@ -151,15 +148,14 @@ async fn a_second_process_joins_the_store_and_leaves_its_schema_alone() {
     });
     first.commit().await.unwrap();
     second.await.unwrap();
-    assert_eq!(accounts::get(&store, account.id).await.unwrap().unwrap().name.as_deref(), Some("Ada"));
-    let missing = store::Store::join(&folder.join("other.db"), store.key().clone()).await;
-    assert!(missing.is_err() && !folder.join("other.db").exists());
+    assert_eq!(accounts::get(store, account.id).await.unwrap().unwrap().name.as_deref(), Some("Ada"));
+    let missing = store::Store::join_at(&scratch.empty(), store.key().clone()).await;
+    assert!(missing.is_err() && scratch.is_empty());
 }
 
-#[tokio::test]
-async fn a_removed_account_stays_behind_what_it_deployed_and_cannot_sign_in() {
-    let (store, _folder) = store::scratch().await;
-    let app = app(&store, "sushi").await;
+async fn a_removed_account_stays_behind_what_it_deployed_and_cannot_sign_in(scratch: Scratch) {
+    let store = &scratch.store;
+    let app = app(store, "sushi").await;
     let mut write = store.write().await.unwrap();
     let other = accounts::create(&mut write, "bob@example.com", &Secret::new("hash")).await.unwrap();
     let clean = accounts::create(&mut write, "eve@example.com", &Secret::new("hash")).await.unwrap();
@@ -185,38 +181,35 @@ async fn a_removed_account_stays_behind_what_it_deployed_and_cannot_sign_in() {
     assert!(accounts::remove(&mut write, other.id).await.unwrap());
     assert!(accounts::remove(&mut write, clean.id).await.unwrap());
     write.commit().await.unwrap();
-    assert!(accounts::by_email(&store, "bob@example.com").await.unwrap().is_none());
-    assert!(authorizations::by_token(&store, &token).await.unwrap().is_none());
-    let left = accounts::get(&store, other.id).await.unwrap().unwrap();
+    assert!(accounts::by_email(store, "bob@example.com").await.unwrap().is_none());
+    assert!(authorizations::by_token(store, &token).await.unwrap().is_none());
+    let left = accounts::get(store, other.id).await.unwrap().unwrap();
     assert_eq!((left.name, left.password_hash.reveal()), (None, ""));
-    assert!(accounts::get(&store, clean.id).await.unwrap().is_none());
-    assert_eq!(accounts::all(&store).await.unwrap().len(), 1);
+    assert!(accounts::get(store, clean.id).await.unwrap().is_none());
+    assert_eq!(accounts::all(store).await.unwrap().len(), 1);
     // What was under way when it was removed makes a token that is worth nothing.
     let mut write = store.write().await.unwrap();
     let late = Secret::new("HRKU-late-late-late-late-late-late-late-late");
     authorizations::create(&mut write, &authorizations::New { token: &late, ..new }).await.unwrap();
     write.commit().await.unwrap();
-    assert!(authorizations::by_token(&store, &late).await.unwrap().is_none());
+    assert!(authorizations::by_token(store, &late).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn who_owns_an_app_stays_and_an_app_is_given_once() {
-    let (store, _folder) = store::scratch().await;
-    let app = app(&store, "sushi").await;
+async fn who_owns_an_app_stays_and_an_app_is_given_once(scratch: Scratch) {
+    let store = &scratch.store;
+    let app = app(store, "sushi").await;
     let mut write = store.write().await.unwrap();
     assert!(!accounts::remove(&mut write, app.owner_id).await.unwrap());
     let bob = accounts::create(&mut write, "bob@example.com", &Secret::new("hash")).await.unwrap();
     assert!(apps::give(&mut write, app.id, (app.owner_id, None), bob.id, None).await.unwrap());
     assert!(!apps::give(&mut write, app.id, (app.owner_id, None), app.owner_id, None).await.unwrap());
     write.commit().await.unwrap();
-    assert_eq!(apps::get(&store, app.id).await.unwrap().unwrap().owner_id, bob.id);
+    assert_eq!(apps::get(store, app.id).await.unwrap().unwrap().owner_id, bob.id);
 }
 
-#[tokio::test]
-async fn codes_are_taken_once() {
-    use store::second_factors;
-    let (store, _folder) = store::scratch().await;
-    let account = account(&store).await;
+async fn codes_are_taken_once(scratch: Scratch) {
+    let store = &scratch.store;
+    let account = account(store).await;
     let codes = [Secret::new("one"), Secret::new("two")];
     let mut write = store.write().await.unwrap();
     second_factors::set(&mut write, account.id, &Secret::new("SECRET"), 7, &codes).await.unwrap();
@@ -226,14 +219,13 @@ async fn codes_are_taken_once() {
     assert!(second_factors::take_recovery_code(&mut write, account.id, &codes[0]).await.unwrap());
     assert!(!second_factors::take_recovery_code(&mut write, account.id, &codes[0]).await.unwrap());
     write.commit().await.unwrap();
-    assert_eq!(second_factors::recovery_codes_left(&store, account.id).await.unwrap(), 1);
-    assert_eq!(second_factors::secret(&store, account.id).await.unwrap(), Some(Secret::new("SECRET")));
-    assert!(accounts::get(&store, account.id).await.unwrap().unwrap().second_factor);
+    assert_eq!(second_factors::recovery_codes_left(store, account.id).await.unwrap(), 1);
+    assert_eq!(second_factors::secret(store, account.id).await.unwrap(), Some(Secret::new("SECRET")));
+    assert!(accounts::get(store, account.id).await.unwrap().unwrap().second_factor);
 }
 
-#[tokio::test]
-async fn jobs_of_a_lane_run_one_after_the_other() {
-    let (store, _folder) = store::scratch().await;
+async fn jobs_of_a_lane_run_one_after_the_other(scratch: Scratch) {
+    let store = &scratch.store;
     let (one, two) = (AppId::new().to_string(), AppId::new().to_string());
     let mut write = store.write().await.unwrap();
     for lane in [&one, &one, &two] {
@@ -249,9 +241,8 @@ async fn jobs_of_a_lane_run_one_after_the_other() {
     assert_eq!(jobs::take(&mut write).await.unwrap().unwrap().attempts, 1);
 }
 
-#[tokio::test]
-async fn a_counter_counts_up_and_can_be_raised() {
-    let (store, _folder) = store::scratch().await;
+async fn a_counter_counts_up_and_can_be_raised(scratch: Scratch) {
+    let store = &scratch.store;
     let mut write = store.write().await.unwrap();
     assert_eq!(facts::next(&mut write, "test").await.unwrap(), 1);
     facts::raise(&mut write, "test", 7).await.unwrap();
@@ -309,41 +300,39 @@ async fn forgotten(store: &store::Store, spare: &[u8]) -> Vec<u8> {
     (0..100).filter(|number| gone.iter().any(|layer| layer.digest == digest(*number))).collect()
 }
 
-#[tokio::test]
-async fn a_layer_is_forgotten_when_the_last_that_refers_to_it_is_gone() {
-    let (store, _folder) = store::scratch().await;
-    let (sushi, ramen) = (app(&store, "sushi").await, app(&store, "ramen").await);
-    let (first, _) = released(&store, &sushi, &[1, 2]).await;
-    released(&store, &ramen, &[1, 3]).await;
+async fn a_layer_is_forgotten_when_the_last_that_refers_to_it_is_gone(scratch: Scratch) {
+    let store = &scratch.store;
+    let (sushi, ramen) = (app(store, "sushi").await, app(store, "ramen").await);
+    let (first, _) = released(store, &sushi, &[1, 2]).await;
+    released(store, &ramen, &[1, 3]).await;
     let mut write = store.write().await.unwrap();
     layers::set_runtime(&mut write, "node", "24.0.0", &digest(1)).await.unwrap();
     layers::set_build_cache(&mut write, sushi.id, Stack::Heroku24, &digest(2)).await.unwrap();
     write.commit().await.unwrap();
-    assert_eq!(forgotten(&store, &[]).await, NONE);
+    assert_eq!(forgotten(store, &[]).await, NONE);
 
     let mut write = store.write().await.unwrap();
     slugs::delete(&mut write, first).await.unwrap();
     write.commit().await.unwrap();
-    assert_eq!(forgotten(&store, &[]).await, NONE, "the cache refers to 2, the other app to 1");
+    assert_eq!(forgotten(store, &[]).await, NONE, "the cache refers to 2, the other app to 1");
 
     let mut write = store.write().await.unwrap();
     layers::purge_build_cache(&mut write, sushi.id).await.unwrap();
     write.commit().await.unwrap();
-    assert_eq!(forgotten(&store, &[2]).await, NONE, "somebody holds it");
-    assert_eq!(forgotten(&store, &[]).await, [2]);
+    assert_eq!(forgotten(store, &[2]).await, NONE, "somebody holds it");
+    assert_eq!(forgotten(store, &[]).await, [2]);
 
     let mut write = store.write().await.unwrap();
     apps::delete(&mut write, ramen.id).await.unwrap();
     write.commit().await.unwrap();
-    assert_eq!(forgotten(&store, &[]).await, [3], "1 is a runtime's");
-    assert_eq!(layers::blobs(&store).await.unwrap(), [digest(101)].into());
+    assert_eq!(forgotten(store, &[]).await, [3], "1 is a runtime's");
+    assert_eq!(layers::blobs(store).await.unwrap(), [digest(101)].into());
 }
 
-#[tokio::test]
-async fn a_runtime_is_forgotten_when_no_slug_has_it_and_no_build_asked_for_it() {
-    let (store, _folder) = store::scratch().await;
-    let app = app(&store, "sushi").await;
-    let (slug, _) = released(&store, &app, &[1]).await;
+async fn a_runtime_is_forgotten_when_no_slug_has_it_and_no_build_asked_for_it(scratch: Scratch) {
+    let store = &scratch.store;
+    let app = app(store, "sushi").await;
+    let (slug, _) = released(store, &app, &[1]).await;
     let unused_for = async |runtimes: &[(&str, u8)], deleted: bool, since: Timestamp| {
         let mut write = store.write().await.unwrap();
         for (version, number) in runtimes {
@@ -360,15 +349,14 @@ async fn a_runtime_is_forgotten_when_no_slug_has_it_and_no_build_asked_for_it() 
     assert_eq!(unused_for(&[("24.0.0", 1)], false, later()).await, 0, "a slug has it");
     assert_eq!(unused_for(&[], true, Timestamp::from_micros(0)).await, 0, "a build asked for it");
     assert_eq!(unused_for(&[], false, later()).await, 1);
-    assert!(layers::runtime(&store, "node", "24.0.0").await.unwrap().is_none());
+    assert!(layers::runtime(store, "node", "24.0.0").await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn releases_say_what_keeps_their_slugs() {
-    let (store, _folder) = store::scratch().await;
-    let app = app(&store, "sushi").await;
-    let (first, old) = released(&store, &app, &[1]).await;
-    let (_, new) = released(&store, &app, &[2]).await;
+async fn releases_say_what_keeps_their_slugs(scratch: Scratch) {
+    let store = &scratch.store;
+    let app = app(store, "sushi").await;
+    let (first, old) = released(store, &app, &[1]).await;
+    let (_, new) = released(store, &app, &[2]).await;
     let mut write = store.write().await.unwrap();
     let holding = releases::holding_in(&mut write).await.unwrap();
     let seen: Vec<_> = holding.iter().map(|one| (one.id, one.newer, one.has_dynos, one.status)).collect();
@@ -378,9 +366,58 @@ async fn releases_say_what_keeps_their_slugs() {
     assert!(!slugs::is_kept_in(&mut write, first).await.unwrap());
     assert_eq!(releases::holding_in(&mut write).await.unwrap().len(), 1);
     write.commit().await.unwrap();
-    assert!(slugs::deleted_at(&store, first).await.unwrap().is_some());
-    assert_eq!(releases::current(&store, app.id).await.unwrap().unwrap().id, new);
+    assert!(slugs::deleted_at(store, first).await.unwrap().is_some());
+    assert_eq!(releases::current(store, app.id).await.unwrap().unwrap().id, new);
 }
+
+async fn what_is_read_in_a_write_stays_so_until_it_ends(scratch: Scratch) {
+    let app = app(&scratch.store, "sushi").await;
+    let other = store::Store::join_at(&scratch.database, scratch.store.key().clone()).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let store = if number % 2 == 0 { scratch.store.clone() } else { other.clone() };
+        tasks.spawn(async move {
+            let mut write = store.write().await.unwrap();
+            let mut vars = apps::config_vars_in(&mut write, app.id).await.unwrap();
+            vars.insert(format!("VAR_{number}").parse().unwrap(), Secret::new("1"));
+            tokio::task::yield_now().await;
+            apps::set_config_vars(&mut write, app.id, &vars).await.unwrap();
+            write.commit().await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(apps::config_vars(&scratch.store, app.id).await.unwrap().len(), 40);
+}
+
+async fn lists_come_in_the_order_of_their_bytes(scratch: Scratch) {
+    let store = &scratch.store;
+    let mut write = store.write().await.unwrap();
+    for email in ["b@example.com", "a-z@example.com", "ab@example.com", "é@example.com", "a.b@example.com"] {
+        accounts::create(&mut write, email, &Secret::new("hash")).await.unwrap();
+    }
+    write.commit().await.unwrap();
+    let emails: Vec<String> = accounts::all(store).await.unwrap().into_iter().map(|account| account.email).collect();
+    assert_eq!(emails, ["a-z@example.com", "a.b@example.com", "ab@example.com", "b@example.com", "é@example.com"]);
+}
+
+on_both!(
+    what_is_read_in_a_write_stays_so_until_it_ends,
+    lists_come_in_the_order_of_their_bytes,
+    a_write_that_is_not_committed_leaves_no_trace,
+    names_are_unique_and_say_so,
+    config_vars_are_sealed_at_rest,
+    versions_count_up_and_the_current_release_is_the_newest_that_succeeded,
+    a_token_is_found_by_its_text_and_kept_as_a_hash,
+    a_second_process_joins_the_store_and_leaves_its_schema_alone,
+    a_removed_account_stays_behind_what_it_deployed_and_cannot_sign_in,
+    who_owns_an_app_stays_and_an_app_is_given_once,
+    codes_are_taken_once,
+    jobs_of_a_lane_run_one_after_the_other,
+    a_counter_counts_up_and_can_be_raised,
+    a_layer_is_forgotten_when_the_last_that_refers_to_it_is_gone,
+    a_runtime_is_forgotten_when_no_slug_has_it_and_no_build_asked_for_it,
+    releases_say_what_keeps_their_slugs,
+);
 
 #[tokio::test]
 async fn a_scratch_store_leaves_no_folder() {

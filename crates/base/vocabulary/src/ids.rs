@@ -100,6 +100,8 @@ ids! {
     TeamId,
     /// Somebody's place in a team.
     TeamMemberId,
+    /// An invitation into a team.
+    TeamInvitationId,
     /// An access or refresh token.
     TokenId,
 }

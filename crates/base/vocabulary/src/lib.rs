@@ -5,6 +5,7 @@
 //! happens once, at a door, through `FromStr`.
 
 mod access;
+mod app_feature;
 mod basic;
 mod digest;
 mod dyno_size;
@@ -18,14 +19,15 @@ mod states;
 mod timestamp;
 
 pub use access::{Permission, Permissions, Scope, TeamRole, UnknownPermission, UnknownScope, UnknownTeamRole};
+pub use app_feature::{AppFeature, UnknownAppFeature};
 pub use basic::basic_credentials;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
 pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
     AccountId, AppId, AppTransferId, AuthorizationId, BuildId, BuildpackInstallationId, CollaboratorId, DomainId,
-    DynoId, FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId, TeamMemberId,
-    TokenId,
+    DynoId, FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId,
+    TeamInvitationId, TeamMemberId, TokenId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,

@@ -10,6 +10,7 @@ mod http;
 mod platform;
 mod resources;
 mod router;
+mod served;
 mod setup;
 mod signin;
 mod streams;

@@ -9,13 +9,15 @@ use http::Method;
 
 use crate::http::permitted::Passes;
 use crate::http::state::{Shared, State};
-use crate::http::{accept, cors, etag, guard, head, list, panic, request_id, to_the_end};
+use crate::http::{accept, cors, etag, guard, head, panic, request_id, to_the_end};
 use crate::platform::Platform;
 use crate::resources::{
-    account, app_transfers, apps, authorizations, buildpack_registry, buildpacks, builds, collaborators, config_vars,
-    domains, dyno_sizes, dynos, favorites, features, formation, keys, log_sessions, missing, oauth_clients,
-    oauth_tokens, regions, releases, sessions, slugs, sources, stacks, status, team_apps, team_members, teams,
+    account, app_transfers, apps, authorizations, billing, buildpack_registry, buildpacks, builds, collaborators,
+    config_vars, domains, dyno_sizes, dynos, favorites, features, filter_apps, formation, generations, keys,
+    log_sessions, missing, none, oauth_clients, oauth_tokens, regions, releases, sessions, slugs, sources, stacks,
+    status, team_apps, team_invitations, team_members, team_permissions, teams, user_preferences,
 };
+use crate::served;
 use crate::signin;
 use crate::streams;
 use crate::unbuilt;
@@ -69,7 +71,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 
 fn contents(state: Option<&Shared>) -> Table<'_> {
     let table = Table { router: Router::new(), endpoints: vec![], state };
-    open(teams(app_parts(app(accounts(table)))))
+    open(teams(app_parts(app(offers(accounts(table))))))
 }
 
 fn accounts(table: Table<'_>) -> Table<'_> {
@@ -78,13 +80,20 @@ fn accounts(table: Table<'_>) -> Table<'_> {
         .token(Method::PATCH, "/account", account::update)
         .token(Method::DELETE, "/account", account::delete)
         .token(Method::GET, "/account/rate-limits", account::rate_limits)
-        .token(Method::GET, "/account/features", list::none)
+        .token(Method::GET, "/account/features", none::of_platform)
         .token(Method::GET, "/account/features/{feature}", missing::feature)
         .token(Method::GET, "/account/keys", keys::list)
         .token(Method::POST, "/account/keys", keys::create)
         .token(Method::GET, "/account/keys/{key}", keys::info)
         .token(Method::DELETE, "/account/keys/{key}", keys::delete)
         .token(Method::GET, "/users/{user}", account::user)
+        .token(Method::PATCH, "/users/{user}", account::update_user)
+        .token(Method::DELETE, "/users/{user}", account::delete_user)
+        .token(Method::GET, "/users/{user}/preferences", user_preferences::info)
+        .token(Method::PATCH, "/users/{user}/preferences", user_preferences::update)
+        .token(Method::GET, "/users/{user}/sms-number", account::sms_number)
+        .token(Method::GET, "/users/{user}/addons", none::of_user)
+        .token(Method::GET, "/users/{user}/pipeline-couplings", none::of_user)
         .token(Method::GET, "/users/{user}/apps", account::apps)
         .token(Method::GET, "/account/app-transfers", app_transfers::list)
         .token(Method::POST, "/account/app-transfers", app_transfers::create)
@@ -107,24 +116,48 @@ fn accounts(table: Table<'_>) -> Table<'_> {
         .token(Method::PATCH, "/oauth/clients/{client}", oauth_clients::update)
         .token(Method::DELETE, "/oauth/clients/{client}", oauth_clients::delete)
         .token(Method::POST, "/oauth/clients/{client}/actions/rotate-credentials", oauth_clients::rotate)
+        .token(Method::DELETE, "/oauth/tokens/{token}", oauth_tokens::delete)
         .token(Method::GET, "/oauth/sessions", sessions::list)
         .token(Method::DELETE, "/oauth/sessions/{session}", sessions::delete)
+        .token(Method::GET, "/favorites", favorites::list)
+        .token(Method::POST, "/sources", sources::create)
+}
+
+/// What the platform has for everyone, and what it has not.
+fn offers(table: Table<'_>) -> Table<'_> {
+    table
         .token(Method::GET, "/regions", regions::list)
         .token(Method::GET, "/regions/{region}", regions::info)
         .token(Method::GET, "/stacks", stacks::list)
         .token(Method::GET, "/stacks/{stack}", stacks::info)
         .token(Method::GET, "/dyno-sizes", dyno_sizes::list)
         .token(Method::GET, "/dyno-sizes/{size}", dyno_sizes::info)
-        .token(Method::GET, "/addons", list::none)
-        .token(Method::GET, "/addon-attachments", list::none)
-        .token(Method::GET, "/pipelines", list::none)
-        .token(Method::GET, "/favorites", favorites::list)
-        .token(Method::POST, "/sources", sources::create)
+        .token(Method::GET, "/addons", none::of_platform)
+        .token(Method::GET, "/addon-attachments", none::of_platform)
+        .token(Method::GET, "/pipelines", none::of_platform)
+        .token(Method::GET, "/pipeline-couplings", none::of_platform)
+        .token(Method::GET, "/regions/{region}/addon-region-capabilities", regions::capabilities)
+        .token(Method::GET, "/generations", generations::list)
+        .token(Method::GET, "/generations/{generation}", generations::info)
+        .token(Method::GET, "/addon-services", none::of_platform)
+        .token(Method::GET, "/addon-services/{service}", missing::addon_service)
+        .token(Method::GET, "/addon-region-capabilities", none::of_platform)
+        .token(Method::GET, "/spaces", none::of_platform)
+        .token(Method::GET, "/spaces/{space}", missing::space)
+        .token(Method::GET, "/enterprise-accounts", none::of_platform)
+        .token(Method::GET, "/enterprise-accounts/{enterprise_account}", missing::enterprise_account)
+        .token(Method::GET, "/telemetry-drains/{drain}", missing::telemetry_drain)
+        .token(Method::GET, "/account/delinquency", billing::delinquency)
+        .token(Method::GET, "/account/credits", none::of_platform)
+        .token(Method::GET, "/account/credits/{credit}", missing::credit)
+        .token(Method::GET, "/account/invoices", none::of_platform)
+        .token(Method::GET, "/account/invoices/{invoice}", missing::invoice)
 }
 
 fn app(table: Table<'_>) -> Table<'_> {
     table
         .token(Method::GET, "/apps", apps::list)
+        .token(Method::POST, "/filters/apps", filter_apps::list)
         .token(Method::POST, "/apps", apps::create)
         .token(Method::GET, "/apps/{app}", apps::info)
         .token(Method::PATCH, "/apps/{app}", apps::update)
@@ -140,6 +173,7 @@ fn app(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/apps/{app}/builds", builds::list)
         .token(Method::POST, "/apps/{app}/builds", builds::create)
         .token(Method::GET, "/apps/{app}/builds/{build}", builds::info)
+        .token(Method::DELETE, "/apps/{app}/builds/{build}", builds::cancel)
         .token(Method::DELETE, "/apps/{app}/build-cache", builds::purge_cache)
         .token(Method::GET, "/apps/{app}/buildpack-installations", buildpacks::list)
         .token(Method::PUT, "/apps/{app}/buildpack-installations", buildpacks::replace)
@@ -170,15 +204,20 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::POST, "/apps/{app}/collaborators", collaborators::create)
         .token(Method::GET, "/apps/{app}/collaborators/{collaborator}", collaborators::info)
         .token(Method::DELETE, "/apps/{app}/collaborators/{collaborator}", collaborators::delete)
-        .token(Method::GET, "/apps/{app}/features", features::none)
-        .token(Method::GET, "/apps/{app}/features/{feature}", features::missing)
-        .token(Method::GET, "/apps/{app}/addons", features::none)
-        .token(Method::GET, "/apps/{app}/addon-attachments", features::none)
-        .token(Method::GET, "/apps/{app}/log-drains", features::none)
-        .token(Method::GET, "/apps/{app}/sni-endpoints", features::none)
-        .token(Method::GET, "/apps/{app}/webhooks", features::none)
-        .token(Method::GET, "/apps/{app}/pipeline-couplings", features::no_coupling)
-        .token(Method::GET, "/apps/{app}/review-app", features::no_review_app)
+        .token(Method::GET, "/apps/{app}/features", features::list)
+        .token(Method::GET, "/apps/{app}/features/{feature}", features::info)
+        .token(Method::PATCH, "/apps/{app}/features/{feature}", features::update)
+        .token(Method::GET, "/apps/{app}/available-stacks", stacks::of_app)
+        .token(Method::GET, "/apps/{app}/available-dyno-sizes", dyno_sizes::of_app)
+        .token(Method::GET, "/apps/{app}/usage", billing::app_usage)
+        .token(Method::GET, "/apps/{app}/telemetry-drains", none::of_app)
+        .token(Method::GET, "/apps/{app}/addons", none::of_app)
+        .token(Method::GET, "/apps/{app}/addon-attachments", none::of_app)
+        .token(Method::GET, "/apps/{app}/log-drains", none::of_app)
+        .token(Method::GET, "/apps/{app}/sni-endpoints", none::of_app)
+        .token(Method::GET, "/apps/{app}/webhooks", none::of_app)
+        .token(Method::GET, "/apps/{app}/pipeline-couplings", missing::coupling)
+        .token(Method::GET, "/apps/{app}/review-app", missing::review_app)
 }
 
 fn teams(table: Table<'_>) -> Table<'_> {
@@ -192,8 +231,26 @@ fn teams(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/teams/{team}/features", teams::features)
         .token(Method::GET, "/teams/{team}/features/{feature}", teams::feature)
         .token(Method::GET, "/teams/{team}/preferences", teams::preferences)
-        .token(Method::GET, "/teams/{team}/invitations", teams::invitations)
-        .token(Method::GET, "/teams/{team}/addons", teams::addons)
+        .token(Method::PATCH, "/teams/{team}/preferences", teams::set_preferences)
+        .token(Method::GET, "/teams/{team}/invitations", team_invitations::list)
+        .token(Method::PUT, "/teams/{team}/invitations", team_invitations::put)
+        .token(Method::DELETE, "/teams/{team}/invitations/{invitation}", team_invitations::delete)
+        .token(Method::GET, "/teams/invitations/{invitation}", team_invitations::info)
+        .token(Method::POST, "/teams/invitations/{invitation}/accept", team_invitations::accept)
+        .token(Method::GET, "/teams/{team}/permissions", team_permissions::list)
+        .token(Method::GET, "/teams/{team}/addons", none::of_team)
+        .token(Method::GET, "/teams/{team}/spaces", none::of_team)
+        .token(Method::GET, "/teams/{team}/pipeline-couplings", none::of_team)
+        .token(Method::GET, "/teams/{team}/allowed-addon-services", none::of_team)
+        .token(Method::GET, "/teams/{team}/identity-providers", none::of_team)
+        .token(Method::GET, "/teams/{team}/invoices", none::of_team)
+        .token(Method::GET, "/teams/{team}/licenses", none::of_team)
+        .token(Method::GET, "/teams/{team}/license-collections", none::of_team)
+        .token(Method::GET, "/teams/{team}/invoices/{invoice}", missing::team_invoice)
+        .token(Method::GET, "/teams/{team}/delinquency", billing::team_delinquency)
+        .token(Method::GET, "/teams/{team}/available-generations", generations::of_team)
+        .token(Method::GET, "/teams/{team}/usage", billing::team_usage)
+        .token(Method::GET, "/teams/{team}/apps/{app}/usage", billing::team_app_usage)
         .token(Method::GET, "/teams/{team}/members", team_members::list)
         .token(Method::PUT, "/teams/{team}/members", team_members::put)
         .token(Method::POST, "/teams/{team}/members", team_members::create)
@@ -213,7 +270,7 @@ fn teams(table: Table<'_>) -> Table<'_> {
 
 fn open(table: Table<'_>) -> Table<'_> {
     table
-        .open(Method::GET, "/schema", unbuilt::published)
+        .open(Method::GET, "/schema", served::schema)
         .open(Method::GET, "/api/v4/current-status", status::current)
         .open(Method::POST, "/auth", signin::begin)
         .open(Method::POST, "/oauth/tokens", oauth_tokens::create)

@@ -17,12 +17,20 @@ pub enum SetupError {
     /// The password could not be hashed.
     #[error("could not hash the administrator's password")]
     Hash,
+    /// Password and key could not be kept.
+    #[error("could not keep the administrator's password and key")]
+    Keep(#[source] std::io::Error),
 }
 
-/// Makes an account with a password and an API key of its own; both are told here and nowhere else ever after.
+/// Makes an account with a password and an API key of its own; both are given to `keep` and to nobody else ever after.
+/// It is asked before the account is there: one whose password nobody knows would shut its owner out.
 ///
 /// Fails with [`store::Error::Taken`] within [`SetupError::Store`] if the email has an account.
-pub async fn create_administrator(store: &Store, email: &str) -> Result<(Secret, Secret), SetupError> {
+pub async fn create_administrator(
+    store: &Store,
+    email: &str,
+    keep: impl FnOnce(&Secret, &Secret) -> std::io::Result<()> + Send,
+) -> Result<(), SetupError> {
     let (password, token) = (Secret::new(random_text::<18>()), new_token());
     let hash = password::hash(&password).ok_or(SetupError::Hash)?;
     let mut write = store.write().await?;
@@ -36,8 +44,9 @@ pub async fn create_administrator(store: &Store, email: &str) -> Result<(Secret,
         expires_at: None,
     };
     store::authorizations::create(&mut write, &new).await?;
+    keep(&password, &token).map_err(SetupError::Keep)?;
     write.commit().await?;
-    Ok((password, token))
+    Ok(())
 }
 
 /// A new access token: `HRKU-` as Heroku's begin, then 59 characters.

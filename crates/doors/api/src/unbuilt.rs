@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::Method;
-use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use crate::http::error::Error;
@@ -24,11 +23,6 @@ static LINKS: LazyLock<Vec<Link>> = LazyLock::new(|| {
     let schemas = [schema::PUBLISHED_SDK, schema::PUBLISHED_V3].map(serde_json::from_str::<Value>);
     schemas.iter().flatten().flat_map(links).collect()
 });
-
-/// `GET /schema`: the schema of Heroku's API; what of it is not built answers 501.
-pub(crate) async fn published() -> Response {
-    ([(CONTENT_TYPE, "application/schema+json")], schema::PUBLISHED_SDK).into_response()
-}
 
 /// The answer to a path or method the router does not have.
 pub(crate) async fn answer(request: Request) -> Response {

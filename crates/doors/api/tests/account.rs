@@ -51,10 +51,16 @@ async fn another_email_or_password_wants_the_present_password() {
 async fn an_account_that_owns_apps_stays_and_another_goes_with_its_tokens() {
     let api = Api::start().await;
     api.app("sushi").await;
-    let refused = api.owner(Method::DELETE, "/account", Value::Null).await;
+    let delete = async || {
+        let asked = request(Method::DELETE, "/account", Some(&api.owner.token));
+        api.send(asked.header("Heroku-Password", api.owner.password.reveal()), Value::Null).await
+    };
+    let refused = delete().await;
     assert_eq!((refused.status, refused.message().contains("sushi")), (StatusCode::UNPROCESSABLE_ENTITY, true));
     api.owner(Method::DELETE, "/apps/sushi", Value::Null).await;
-    let gone = api.owner(Method::DELETE, "/account", Value::Null).await;
+    let unproved = api.owner(Method::DELETE, "/account", Value::Null).await;
+    assert!(unproved.text.contains("Heroku-Password"), "{}", unproved.text);
+    let gone = delete().await;
     assert_eq!((gone.status, &gone.json["email"]), (StatusCode::OK, &json!(api.owner.email)));
     assert_eq!(api.get("/account").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(login(&api, api.owner.email, api.owner.password.reveal()).await, StatusCode::UNAUTHORIZED);

@@ -148,6 +148,22 @@ async fn a_log_is_read_as_text_and_as_events() {
 }
 
 #[tokio::test]
+async fn the_address_of_a_log_ends_with_the_token_that_asked_for_it() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let token = api.token(api.owner.email, "global", None).await;
+    let made = api.with(&token, Method::POST, "/apps/sushi/log-sessions", json!({"lines": 1})).await;
+    let address = path(&made.json["logplex_url"]);
+    let read = async || api.send(request(Method::GET, &address, None), Value::Null).await.status;
+    assert_eq!(read().await, StatusCode::OK);
+    let authorization = store::authorizations::by_token(&api.store, &token).await.unwrap().unwrap();
+    let mut write = api.store.write().await.unwrap();
+    store::authorizations::delete(&mut write, authorization.id).await.unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(read().await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn buildpacks_are_listed_and_replaced() {
     let api = Api::start().await;
     api.app("sushi").await;

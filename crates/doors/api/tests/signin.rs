@@ -149,6 +149,22 @@ async fn a_login_that_is_refused_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_login_let_in_by_who_is_signed_out_before_it_is_told_leads_nowhere() {
+    let api = Api::start().await;
+    let (page, wait, token) = begin(&api).await;
+    let mut browser = Browser::new(&api);
+    browser.open(&page).await;
+    browser.sign_in().await;
+    browser.send(&page, &[("answer", "yes")]).await;
+    let account = store::accounts::by_email(&api.store, api.owner.email).await.unwrap().unwrap();
+    let mut write = api.store.write().await.unwrap();
+    store::sessions::delete_others(&mut write, account.id, None).await.unwrap();
+    write.commit().await.unwrap();
+    let told = waited(&api, &wait, &token).await.json;
+    assert_eq!(told, json!({"error": "Whoever let the command line in was signed out meanwhile."}));
+}
+
+#[tokio::test]
 async fn a_form_that_is_not_ours_does_nothing() {
     let api = Api::start().await;
     let (page, ..) = begin(&api).await;
@@ -178,10 +194,14 @@ async fn a_second_factor_is_asked_for_by_page_and_header_and_each_code_is_good_o
     browser.sign_in().await;
     assert!(browser.shows("<svg class=\"qr\" role=\"img\""), "{}", browser.page);
     let secret = secret_on(&browser.page);
-    browser.send("/login/two-factor/on", &[("code", "000000")]).await;
+    let password = api.owner.password.reveal();
+    browser.send("/login/two-factor/on", &[("code", "000000"), ("password", password)]).await;
     assert_eq!(browser.status, StatusCode::UNPROCESSABLE_ENTITY);
     let code = api::users::code_now(&secret).unwrap();
-    browser.send("/login/two-factor/on", &[("code", &code)]).await;
+    browser.send("/login/two-factor/on", &[("code", &code), ("password", "wrong")]).await;
+    assert!(browser.shows("not your password"), "{}", browser.page);
+    assert_eq!(secret_on(&browser.page), secret, "who mistyped keeps what they scanned");
+    browser.send("/login/two-factor/on", &[("code", &code), ("password", api.owner.password.reveal())]).await;
     let codes = codes_on(&browser.page);
     assert_eq!(codes.len(), 10, "{}", browser.page);
     assert_eq!(api.get("/account").await.json["two_factor_authentication"], json!(true));

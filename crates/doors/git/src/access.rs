@@ -9,9 +9,10 @@ use access::{Caller, OnApp, permit};
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
+use store::Store;
 use store::accounts::Account;
 use store::apps::App;
-use vocabulary::{AppName, Secret, basic_credentials};
+use vocabulary::{AppId, AppName, Secret, basic_credentials};
 
 use crate::Git;
 
@@ -48,31 +49,52 @@ impl IntoResponse for Denied {
             Self::Scope | Self::Permission => (StatusCode::FORBIDDEN, text).into_response(),
             Self::Store(error) => {
                 tracing::error!(%error, "could not look up a repository's app");
-                (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+                let away = error.is_away();
+                let status = if away { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+                (status, text).into_response()
             }
         }
     }
 }
 
+/// Somebody who may do what they wished, and what says so.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    pub(crate) app: App,
+    pub(crate) account: Account,
+    pub(crate) token: Token,
+}
+
+/// What somebody came with.
+#[derive(Debug, Clone)]
+pub(crate) struct Token(Secret);
+
+impl Token {
+    async fn caller(&self, store: &Store) -> Result<Caller, Denied> {
+        let authorization = store::authorizations::by_token(store, &self.0).await?.ok_or(Denied::Credentials)?;
+        let account = store::accounts::get(store, authorization.account_id).await?.ok_or(Denied::Credentials)?;
+        Ok(Caller { account, authorization: Some(authorization) })
+    }
+
+    /// Whether the app may still be pushed to with it: a pack takes its time, and who sends it decides how long.
+    pub(crate) async fn still_pushes(&self, store: &Store, app: AppId) -> Result<(), Denied> {
+        permit::<Deploy>(store, self.caller(store).await?, &app.to_string()).await?;
+        Ok(())
+    }
+}
+
 impl Git {
     /// The app behind `repository` (`NAME.git`) and the account that may use it.
-    pub(crate) async fn allowed(
-        &self,
-        headers: &HeaderMap,
-        repository: &str,
-        wish: Wish,
-    ) -> Result<(App, Account), Denied> {
-        let token = password(headers).ok_or(Denied::Credentials)?;
-        let authorization = store::authorizations::by_token(&self.store, &token).await?.ok_or(Denied::Credentials)?;
-        let account = store::accounts::get(&self.store, authorization.account_id).await?.ok_or(Denied::Credentials)?;
+    pub(crate) async fn allowed(&self, headers: &HeaderMap, repository: &str, wish: Wish) -> Result<Allowed, Denied> {
+        let token = password(headers).map(Token).ok_or(Denied::Credentials)?;
+        let caller = token.caller(&self.store).await?;
         let name: Option<AppName> = repository.strip_suffix(".git").and_then(|name| name.parse().ok());
         let name = name.ok_or(Denied::NotFound)?;
-        let caller = Caller { account, authorization: Some(authorization) };
         let own = match wish {
             Wish::Fetch => OnApp::clone(&*permit::<FetchCode>(&self.store, caller, name.as_str()).await?),
             Wish::Push => OnApp::clone(&*permit::<Deploy>(&self.store, caller, name.as_str()).await?),
         };
-        Ok((own.app, own.caller.account))
+        Ok(Allowed { app: own.app, account: own.caller.account, token })
     }
 }
 

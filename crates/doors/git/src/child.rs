@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -18,6 +20,8 @@ use crate::Git;
 
 /// How much of git's standard error is kept for our log.
 const COMPLAINT: u64 = 4 * 1024;
+/// The most bytes git may say of a push once it was told to take it: a line for each of at most 1,000 references.
+const LAST_WORDS: u64 = 4 * 1024 * 1024;
 /// The most bytes of one piece of an answer.
 const PIECE: usize = 64 * 1024;
 
@@ -83,6 +87,41 @@ async fn read_some(mut pipe: Receiver) -> String {
     drop((&mut pipe).take(COMPLAINT).read_to_end(&mut kept).await);
     drop(tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await);
     String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// What git says of a push once it was told to take it waits until the push is on the disk.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Whether git was told to take it.
+    pub(crate) told: Arc<AtomicBool>,
+    /// Whether it did, and it is on the disk.
+    pub(crate) lasts: oneshot::Receiver<bool>,
+}
+
+/// The body of the answer to a push: what git writes, its last words only when they are true for good. A push of which
+/// that is not known is cut off.
+pub(crate) fn answer_push(stdout: Receiver, held: Held) -> Body {
+    let pieces = stream::unfold(Some((stdout, held)), |state| async move {
+        let (mut stdout, held) = state?;
+        let mut piece = vec![0; PIECE];
+        let read = stdout.read(&mut piece).await;
+        match read {
+            Ok(0) => None,
+            Ok(count) if !held.told.load(Ordering::SeqCst) => {
+                piece.truncate(count);
+                Some((Ok(Bytes::from(piece)), Some((stdout, held))))
+            }
+            Ok(count) => {
+                piece.truncate(count);
+                let rest = (&mut stdout).take(LAST_WORDS).read_to_end(&mut piece).await;
+                let lasts = rest.is_ok() && held.lasts.await.unwrap_or(false);
+                let unknown = || io::Error::other("whether the push was taken is not known");
+                Some((lasts.then(|| piece.into()).ok_or_else(unknown), None))
+            }
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    Body::from_stream(pieces)
 }
 
 /// An answer's body: some bytes, then what git writes until it ends.

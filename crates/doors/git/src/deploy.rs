@@ -1,10 +1,14 @@
 //! Control's side of a push: the plan, the source, the build, the verdict.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blobs::{Blobs, Draft, Outputs, Pin};
 use builds::Builds;
+use crashpoints::Point;
+use store::Store;
 use store::accounts::Account;
 use store::apps::App;
 use store::builds::Build;
@@ -12,6 +16,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::oneshot;
 use vocabulary::{BuildId, BuildStatus};
 
+use crate::access::Token;
 use crate::frame::{self, Archive, Archived, Kind, PIECE, Updates};
 use crate::plan::{Plan, plan};
 use crate::pushes::{Kept, Pushes};
@@ -22,6 +27,7 @@ const BODY_END: Duration = Duration::from_secs(10);
 /// What a push needs of the platform.
 #[derive(Debug, Clone)]
 pub(crate) struct Deploys {
+    pub(crate) store: Store,
     pub(crate) builds: Builds,
     pub(crate) blobs: Blobs,
     pub(crate) outputs: Outputs,
@@ -35,10 +41,14 @@ pub(crate) struct Deploys {
 pub(crate) struct Push {
     pub(crate) app: App,
     pub(crate) account: Account,
+    /// What they may push with.
+    pub(crate) token: Token,
     /// What the client sent, once all of it arrived.
     pub(crate) body: Option<oneshot::Receiver<Kept>>,
     /// The build it began.
     pub(crate) build: Option<BuildId>,
+    /// Whether git was told to take it.
+    pub(crate) told: Arc<AtomicBool>,
 }
 
 /// Why a push was not answered to its end.
@@ -69,10 +79,11 @@ impl Deploys {
             _ => return Err(nonsense().into()),
         };
         tracing::debug!(target: "timing", step = "hook speaks", app.name = %push.app.name);
+        crashpoints::reach(Point::PushIndexed);
         let taken = match plan(&updates) {
             Plan::Take(text) => {
                 print(to, text.as_bytes()).await?;
-                true
+                self.may_still(push, to).await?
             }
             Plan::Refuse(text) => {
                 print(to, text.as_bytes()).await?;
@@ -81,7 +92,10 @@ impl Deploys {
             Plan::Deploy(commit) => self.deploy(push, &commit, from, to).await?,
         };
         tracing::debug!(target: "timing", step = "verdict", app.name = %push.app.name);
-        Ok(frame::send(to, Kind::Verdict, &[u8::from(taken)]).await?)
+        push.told.store(taken, Ordering::SeqCst);
+        frame::send(to, Kind::Verdict, &[u8::from(taken)]).await?;
+        crashpoints::reach(Point::PushAnswered);
+        Ok(())
     }
 
     async fn deploy(&self, push: &mut Push, commit: &str, from: &mut Receiver, to: &mut Sender) -> Result<bool, Error> {
@@ -95,6 +109,10 @@ impl Deploys {
             }
         };
         tracing::debug!(target: "timing", step = "source kept", app.name = %push.app.name);
+        crashpoints::reach(Point::PushSourceKept);
+        if !self.may_still(push, to).await? {
+            return Ok(false);
+        }
         print(to, b"Compressing source files... done.\nBuilding source:\n\n").await?;
         for path in &source.archived.submodules {
             let text = format!(
@@ -102,13 +120,27 @@ impl Deploys {
             );
             print(to, text.as_bytes()).await?;
         }
-        let build = self.build(&push.app, &push.account, commit, &source).await?;
-        push.build = Some(build.id);
-        self.keep(push, build.id).await;
+        let id = BuildId::new();
+        // Before there is a build: from then on the branch has to move if it succeeds, whatever happens to this process.
+        self.keep(push, id).await;
+        crashpoints::reach(Point::PushKept);
+        let build = self.build(&push.app, &push.account, (id, commit), &source).await;
+        let build = build.inspect_err(|_| self.pushes.forget(id))?;
+        push.build = Some(id);
         self.follow(&push.app, &build, to).await
     }
 
-    /// Keeps what the client sent until the build has ended: should the push be cut off, its branch moves all the same.
+    /// Whether the push is still allowed now that all of it is here; tells the pusher if not.
+    async fn may_still(&self, push: &Push, to: &mut Sender) -> Result<bool, Error> {
+        let denied = push.token.still_pushes(&self.store, push.app.id).await.err();
+        if let Some(denied) = &denied {
+            print(to, format!(" !     {denied} The permission ended while the push was under way.\n").as_bytes())
+                .await?;
+        }
+        Ok(denied.is_none())
+    }
+
+    /// Keeps what the client sent until its build has ended: should the push be cut off, its branch moves all the same.
     async fn keep(&self, push: &mut Push, build: BuildId) {
         // Git's hook speaks when git has read the whole pack, so that only the body's end is still to come.
         let Some(body) = push.body.take() else { return };
@@ -143,9 +175,16 @@ impl Deploys {
         }
     }
 
-    async fn build(&self, app: &App, account: &Account, commit: &str, source: &Source) -> Result<Build, Error> {
+    async fn build(
+        &self,
+        app: &App,
+        account: &Account,
+        (id, commit): (BuildId, &str),
+        source: &Source,
+    ) -> Result<Build, Error> {
         let subject = source.archived.subject.as_str();
         let new = builds::New {
+            id,
             source: (*source.blob).clone(),
             strip_top_folder: false,
             source_version: Some(commit),

@@ -76,10 +76,18 @@ impl Git {
     ) -> io::Result<Self> {
         let source_limit_bytes = config.source_limit_bytes;
         let pushes = pushes::Pushes::open(pushes)?;
+        let deploys = deploy::Deploys {
+            store: store.clone(),
+            builds,
+            blobs,
+            outputs,
+            source_limit_bytes,
+            pushes: pushes.clone(),
+        };
         let git = Self {
             store,
             engine,
-            deploys: deploy::Deploys { builds, blobs, outputs, source_limit_bytes, pushes: pushes.clone() },
+            deploys,
             body_limit_bytes: config.body_limit_bytes,
             places: Places::new(config.children, config.children_of_account),
             pushes,

@@ -62,6 +62,8 @@ impl Arriving {
 
     pub(crate) fn finish(mut self) -> io::Result<Kept> {
         self.file.flush()?;
+        // What is kept is what stands in for git's own copy, should the power fail with the push under way.
+        self.file.get_ref().sync_all()?;
         Ok(self.kept)
     }
 }
@@ -107,7 +109,8 @@ impl Pushes {
 
     /// Keeps a body for a build that has begun.
     pub(crate) fn keep(&self, kept: &Kept, build: BuildId) -> io::Result<()> {
-        fs::rename(&kept.0, self.path(build))
+        fs::rename(&kept.0, self.path(build))?;
+        File::open(&self.folder)?.sync_all()
     }
 
     /// The push is settled.

@@ -1,9 +1,13 @@
 //! The three requests of git's smart protocol (git's documentation, "gitprotocol-http").
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use crashpoints::Point;
 use engine::GitService;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPIRES, PRAGMA};
 use http::{HeaderMap, Request, StatusCode};
@@ -14,9 +18,9 @@ use tokio::sync::oneshot;
 use work::Full;
 
 use crate::Git;
-use crate::access::{Denied, Wish};
+use crate::access::{Allowed, Denied, Wish};
 use crate::body::copy;
-use crate::child::{self, Child};
+use crate::child::{self, Child, Held};
 use crate::deploy::Push;
 
 /// The longest `Git-Protocol` header that is passed on.
@@ -84,7 +88,7 @@ pub(crate) async fn advertise(
         Some(name @ "git-receive-pack") => (Wish::Push, GitService::AdvertiseReceive, name),
         _ => return Err(Error::Dumb),
     };
-    let (app, account) = git.allowed(&headers, &repository, wish).await?;
+    let Allowed { app, account, .. } = git.allowed(&headers, &repository, wish).await?;
     let protocol = protocol(&headers);
     let start = announcement(name, protocol.as_deref());
     let place = git.places.take(&account.id)?;
@@ -115,7 +119,7 @@ pub(crate) async fn receive(
 
 async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
-    let (app, account) = git.allowed(&head.headers, repository, wish).await?;
+    let Allowed { app, account, token } = git.allowed(&head.headers, repository, wish).await?;
     let (service, name) = match wish {
         Wish::Fetch => (GitService::Upload, "git-upload-pack"),
         Wish::Push => (GitService::Receive, "git-receive-pack"),
@@ -129,12 +133,18 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
     let place = git.places.take(&account.id)?;
     git.engine.create_repository(app.id).await?;
     tracing::debug!(target: "timing", step = "pack comes", app.name = %app.name);
+    if wish == Wish::Push {
+        crashpoints::reach(Point::PushAccepted);
+    }
     let Child { mut stdin, stdout, hook, ended } = git.child(app.id, service, protocol, place)?;
     let (arrived, body_arrives) = oneshot::channel();
-    let mut keep = None;
+    let (mut keep, mut waits) = (None, None);
     if let Some((from, to)) = hook {
         keep = git.pushes.begin().inspect_err(|error| tracing::warn!(%error, "could not keep a push")).ok();
-        answer_hook(&git, Push { app, account, body: Some(body_arrives), build: None }, from, to, ended);
+        let (verdict, (last, lasts)) = (Arc::new(AtomicBool::new(false)), oneshot::channel());
+        waits = Some(Held { told: Arc::clone(&verdict), lasts });
+        let push = Push { app, account, token, body: Some(body_arrives), build: None, told: verdict };
+        answer_hook(&git, push, (from, to), ended, last);
     }
     let limit = git.body_limit_bytes;
     git.tasks.spawn(async move {
@@ -144,11 +154,21 @@ async fn serve(git: Git, repository: &str, wish: Wish, request: Request<Body>) -
             Err(error) => tracing::info!(%error, "a git request's body ended early"),
         }
     });
-    Ok(answered(&format!("application/x-{name}-result"), child::answer(Bytes::new(), stdout)))
+    let body = match waits {
+        Some(waits) => child::answer_push(stdout, waits),
+        None => child::answer(Bytes::new(), stdout),
+    };
+    Ok(answered(&format!("application/x-{name}-result"), body))
 }
 
 /// Speaks with the hook beside the request: a client that goes away does not take it along.
-fn answer_hook(git: &Git, mut push: Push, mut from: Receiver, mut to: Sender, ended: oneshot::Receiver<i32>) {
+fn answer_hook(
+    git: &Git,
+    mut push: Push,
+    (mut from, mut to): (Receiver, Sender),
+    ended: oneshot::Receiver<i32>,
+    lasts: oneshot::Sender<bool>,
+) {
     let live = git.pushes.enter(push.app.id);
     let mine = git.clone();
     git.tasks.spawn(async move {
@@ -159,6 +179,9 @@ fn answer_hook(git: &Git, mut push: Push, mut from: Receiver, mut to: Sender, en
         }
         drop((from, to));
         let status = ended.await;
+        crashpoints::reach(Point::PushEnded);
+        // A client that went away is told nothing.
+        lasts.send(status == Ok(0)).unwrap_or_default();
         drop(live);
         match push.build {
             // Git heard the verdict and acted on it.

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         main_and_master_at_once_are_refused,
         strangers_see_nothing,
         whoever_is_let_in_reaches_as_far_as_they_may,
+        a_permission_that_ends_while_the_pack_arrives_builds_nothing,
         what_was_pushed_can_be_cloned,
         ten_thousand_files_arrive,
         a_client_that_goes_away_leaves_its_build_running,
@@ -242,6 +243,36 @@ async fn whoever_is_let_in_reaches_as_far_as_they_may() {
         assert!(fetch.taken == told.is_empty() && fetch.text.contains(told), "{given}: {}", fetch.text);
         assert!(push.taken == told.is_empty() && push.text.contains(told), "{given}: {}", push.text);
     }
+}
+
+async fn a_permission_that_ends_while_the_pack_arrives_builds_nothing() {
+    let door = Door::open().await;
+    let push = door.recorded_push().await;
+    let (first, rest) = push.split_at(push.len() / 2);
+    let (first, rest) = (bytes::Bytes::copy_from_slice(first), bytes::Bytes::copy_from_slice(rest));
+    let (store, owner) = (door.bench.store.clone(), door.bench.account.id);
+    let pieces = futures_util::stream::unfold((0, first, rest), move |(piece, first, rest)| {
+        let store = store.clone();
+        async move {
+            let sent = match piece {
+                0 => first.clone(),
+                1 => {
+                    let authorization = store::authorizations::list(&store, owner).await.unwrap().pop().unwrap();
+                    let mut write = store.write().await.unwrap();
+                    store::authorizations::delete(&mut write, authorization.id).await.unwrap();
+                    write.commit().await.unwrap();
+                    rest.clone()
+                }
+                _ => return None,
+            };
+            Some((Ok::<_, std::convert::Infallible>(sent), (piece + 1, first, rest)))
+        }
+    });
+    let (status, answer) = door.post_slowly("git-receive-pack", axum::body::Body::from_stream(pieces)).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(status == 200 && answer.contains("The permission ended"), "{status}: {answer}");
+    assert!(door.bench.sim.started().is_empty());
+    assert_eq!(door.objects(), 0, "nothing of a refused push stays");
 }
 
 async fn what_was_pushed_can_be_cloned() {

@@ -16,16 +16,23 @@ pub(crate) struct Certificates {
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// Of `*.` and the key here, for one label more.
     wildcard: HashMap<String, Arc<CertifiedKey>>,
+    /// All of them, by their chain in PEM.
+    by_chain: HashMap<String, Arc<CertifiedKey>>,
     /// For a client that names no known host.
     default: Option<Arc<CertifiedKey>>,
 }
 
 impl Certificates {
-    /// Reads the certificates of a table; the first is the default.
-    pub(crate) fn read(leaves: &[Leaf]) -> Result<Self, Invalid> {
+    /// Reads the certificates of a table; the first is the default. Those that were there `before` are not read again:
+    /// a table comes with every deploy, and may hold one for each app.
+    pub(crate) fn read(leaves: &[Leaf], before: &Self) -> Result<Self, Invalid> {
         let mut certificates = Self::default();
         for leaf in leaves {
-            let key = Arc::new(read(leaf).map_err(|cause| Invalid::Leaf(leaf.names.join(", "), cause))?);
+            let key = match before.by_chain.get(&leaf.chain) {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(read(leaf).map_err(|cause| Invalid::Leaf(leaf.names.join(", "), cause))?),
+            };
+            certificates.by_chain.insert(leaf.chain.clone(), Arc::clone(&key));
             for name in &leaf.names {
                 let (map, name) = match name.strip_prefix("*.") {
                     Some(suffix) => (&mut certificates.wildcard, suffix),

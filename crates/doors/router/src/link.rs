@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crashpoints::Point;
 use loglines::LogLine;
 use routes_table::{FromRouter, Table, ToRouter, VERSION};
 use tokio::time::{sleep, timeout};
@@ -117,10 +118,14 @@ impl Link {
             return Err(format!("the table's version is {}, not {version}", table.version));
         }
         self.current.serve(&table).map_err(|error| error.to_string())?;
+        crashpoints::reach(Point::RouterSwapped);
         let file = self.file.clone();
         let saved = tokio::task::spawn_blocking(move || routes_table::save(&file, &table)).await;
         match saved.map_err(std::io::Error::other).flatten() {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                crashpoints::reach(Point::RouterKept);
+                Ok(())
+            }
             // Not acknowledged, so that no dyno is stopped that a restart of ours would bring back.
             Err(error) => Err(format!("the table is served but cannot be kept: {error}")),
         }

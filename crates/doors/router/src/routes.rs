@@ -134,9 +134,9 @@ impl Current {
     /// Checks a table and serves from it from now on. The one caller of this is the link to control.
     pub(crate) fn serve(&self, table: &Table) -> Result<(), Invalid> {
         table.check(self.version())?;
-        let certificates = Certificates::read(&table.leaves)?;
-        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.routes();
+        let certificates = Certificates::read(&table.leaves, &before.certificates)?;
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let apps: Vec<_> = table.apps.iter().map(|app| Arc::new(self.app(app, &before, &mut loads))).collect();
         let hosts = table.hosts.iter().filter_map(|(host, index)| Some((host.clone(), Arc::clone(apps.get(*index)?))));
         let dynos: HashSet<DynoId> = apps.iter().flat_map(|app| &app.dynos).map(|dyno| dyno.id).collect();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use blobs::{Blobs, Output};
+use crashpoints::Point;
 use inside_contract::{BuildReport, BuildRequest, Compiled, Runtime};
 use store::apps::App;
 use store::builds::Build;
@@ -177,6 +178,7 @@ async fn made(
         }
         _ => None,
     };
+    crashpoints::reach(Point::BuildSlugWritten);
     let runtimes = mounted.iter().filter(|mounted| at_run_time(&mounted.runtime, &compiled.runtimes));
     let slug = Slug {
         id: slug_id(build),

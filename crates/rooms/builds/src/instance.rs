@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use blobs::{Draft, Output};
+use crashpoints::Point;
 use engine::{Engine, Event, Exit, Image, InstanceSpec, InstanceState, Kind, Limits, Packed, Variant};
 use inside_contract::{
     BuildReport, BuildRequest, CACHE, CACHE_FD, Launch, PROGRAMS, Program, REPORT_FD, REQUEST_FD, SLUG_FD,
@@ -55,6 +56,7 @@ impl Builds {
         let launch = launch(what.request);
         self.engine.start(spec, &launch, fds).await?;
         tracing::debug!(target: "timing", step = "build instance runs");
+        crashpoints::reach(Point::BuildStarted);
         let (exit, slug, cache, report, ()) = tokio::join!(
             timed("build instance ended", exited(&self.engine, events, id)),
             timed("slug packed", self.pack(inside_contract::APP, self.config.slug_limit_bytes, ends.slug)),
@@ -63,6 +65,7 @@ impl Builds {
             timed("output copied", follow(&self.engine, id, output)),
         );
         self.engine.remove(id).await?;
+        crashpoints::reach(Point::BuildCompiled);
         let exit = exit?;
         if let Err(engine::Error::Refused(engine::Refusal::TooLarge { limit_bytes })) = &slug {
             return Err(Trouble::failed(text::too_large(*limit_bytes)));

@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use blobs::Output;
+use crashpoints::Point;
 use serde::{Deserialize, Serialize};
 use store::apps::App;
 use store::builds::Build;
@@ -83,7 +84,7 @@ impl Builds {
     }
 
     /// Ends the row as failed; false if it had ended already. Reads nothing else of it: that may be what fails.
-    async fn record_failure(&self, id: BuildId, reason: &str) -> Result<bool, store::Error> {
+    pub(crate) async fn record_failure(&self, id: BuildId, reason: &str) -> Result<bool, store::Error> {
         let mut write = self.store.write().await?;
         let failed = store::builds::fail(&mut write, id, &text::one_line(reason)).await?;
         write.commit().await?;
@@ -100,8 +101,12 @@ impl Builds {
             None => None,
         };
         let mut output = self.outputs.write(&id.to_string()).map_err(|error| error.to_string())?;
+        let unheard = build.as_ref().and_then(|build| build.failure.clone()).filter(|_| attempt == 0);
         let (Some(build), Some(app)) = (build.filter(|build| build.status == BuildStatus::Pending), app) else {
-            // Also when the app was deleted meanwhile: somebody may be reading.
+            // Also when the app was deleted meanwhile, or the build cancelled before its turn: somebody may be reading.
+            if let Some(reason) = unheard {
+                output.append(text::rejected(None, Some(&reason)).as_bytes());
+            }
             output.end();
             return Ok(());
         };
@@ -111,6 +116,7 @@ impl Builds {
             self.log_started(&app, &build).await;
         }
         tracing::debug!(target: "timing", step = "build begins", app.name = %app.name);
+        crashpoints::reach(Point::BuildBegun);
         match self.attempt(&app, &build, &mut output).await {
             Ok(release) => {
                 self.log(&app, "Build succeeded");
@@ -138,7 +144,10 @@ impl Builds {
             return self.released_before(build, output).await;
         }
         self.clear(app.id).await?;
-        let compile = tokio::time::timeout(self.config.timeout, self.compile(app, build, output)).await;
+        let compile = tokio::select! {
+            trouble = self.canceled(build.id) => Ok(Err(trouble)),
+            made = tokio::time::timeout(self.config.timeout, self.compile(app, build, output)) => made,
+        };
         // However it ended, nothing of it stays on the host; the next build would clear what this cannot.
         if let Err(error) = self.clear(app.id).await {
             tracing::warn!(%error, build = %build.id, "could not remove a build's instances");
@@ -158,6 +167,11 @@ impl Builds {
             store::layers::set_build_cache(&mut write, app.id, build.stack, &cache.row.digest).await?;
         }
         write.commit().await?;
+        crashpoints::reach(Point::BuildLayersRecorded);
+        let _decision = self.decisions.lock().await;
+        if !self.is_wanted(build.id).await? {
+            return Err(self.canceled(build.id).await);
+        }
         let description = description(build.source_version.as_deref());
         let release = self.releases.deploy(app, &made.slug, &made.defaults, build.account_id, &description).await;
         let release = release.map_err(release_trouble)?;
@@ -182,6 +196,7 @@ impl Builds {
             store::buildpacks::replace(&mut write, build.app_id, &detected).await?;
         }
         write.commit().await?;
+        crashpoints::reach(Point::BuildSucceeded);
         self.wakers.retention.wake();
         self.wakers.changes.tell();
         Ok(())

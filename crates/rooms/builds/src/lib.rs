@@ -6,6 +6,7 @@
 //! again ([`job`]). After the release, a task that no job waits for follows the release phase and the first web dyno
 //! ([`verify`](mod@verify)), so that a deploy lane is never held by a boot.
 
+mod cancel;
 mod compile;
 mod config;
 mod installation;
@@ -20,12 +21,14 @@ mod verify;
 use std::sync::Arc;
 
 use blobs::{Blobs, Outputs};
+use crashpoints::Point;
 use engine::Engine;
 use loglines::{LogLine, LogSink, Source};
 use releases::Releases;
 use store::Store;
 use store::apps::App;
 use store::builds::Build;
+use tokio::sync::Mutex;
 use vocabulary::{AccountId, AppId, BuildId, BuildStatus, Digest};
 use work::{Tasks, Wakers};
 
@@ -55,6 +58,8 @@ pub enum Error {
 /// A build to begin.
 #[derive(Debug)]
 pub struct New<'a> {
+    /// Its id, made by the caller, so that what belongs to the build can be kept before there is one.
+    pub id: BuildId,
     /// The source's blob: tar, tar.gz or tar.zst.
     pub source: Digest,
     /// Whether the top folder of the source is dropped.
@@ -82,6 +87,9 @@ pub struct Builds {
     config: Arc<Config>,
     runtimes: runtimes::Runtimes,
     tasks: Tasks,
+    /// Held by whoever decides how a build ends: the one who cancels it, or its job from the last look at its row to
+    /// the end of its release.
+    decisions: Arc<Mutex<()>>,
 }
 
 impl Builds {
@@ -101,13 +109,25 @@ impl Builds {
         let runtimes = runtimes::Runtimes::new(store.clone(), blobs.clone(), engine.clone(), Arc::clone(&config))
             .map_err(Error::Client)?;
         let tasks = Tasks::default();
-        Ok(Self { store, wakers, logs, outputs, blobs, engine, releases, config, runtimes, tasks })
+        Ok(Self {
+            store,
+            wakers,
+            logs,
+            outputs,
+            blobs,
+            engine,
+            releases,
+            config,
+            runtimes,
+            tasks,
+            decisions: Arc::default(),
+        })
     }
 
     /// Records a pending build and its job. Its output can be read at once under the build's id
     /// (`blobs::Outputs::read(id.to_string())`) and ends when the deploy has been verified or has failed.
     pub async fn start(&self, app: &App, new: &New<'_>) -> Result<Build, Error> {
-        let id = BuildId::new();
+        let id = new.id;
         let buildpacks = new.buildpacks.clone().unwrap_or_default();
         for given in &buildpacks {
             installation::reference(given).map_err(Error::Invalid)?;
@@ -142,6 +162,7 @@ impl Builds {
         let build = store::builds::create(&mut write, row).await?;
         store::jobs::add(&mut write, JOB, &build.app_id.to_string(), &job::payload(build.id)).await?;
         write.commit().await?;
+        crashpoints::reach(Point::BuildRecorded);
         self.wakers.jobs.wake();
         self.wakers.changes.tell();
         Ok(build)

@@ -31,6 +31,11 @@ pub(crate) fn rejected(language: Option<&str>, reason: Option<&str>) -> String {
     format!("{why}{compile} !     Push failed\n")
 }
 
+/// Why a build failed that somebody cancelled.
+pub(crate) fn canceled(email: &str) -> String {
+    format!("canceled by user {email}")
+}
+
 /// A release phase that failed.
 pub(crate) fn release_failed(version: impl std::fmt::Display, serving: Option<String>) -> String {
     let rest =

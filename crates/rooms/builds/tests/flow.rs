@@ -14,7 +14,7 @@ use builds::Config;
 use inside_contract::{BuildReport, Compiled, Runtime, RuntimeWish};
 use registry::{Package, Registry};
 use sim::{DONE, Inside};
-use vocabulary::{BuildStatus, DynoState, ReleaseVersion};
+use vocabulary::{BuildId, BuildStatus, DynoState, ReleaseVersion};
 
 const PACKAGES: &[Package] = &[
     Package {
@@ -273,6 +273,42 @@ async fn a_build_that_never_ends_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_build_under_way_is_cancelled_and_the_next_one_runs() {
+    let bench = Bench::new(Config::default()).await;
+    let (stay, leave) = std::sync::mpsc::channel::<()>();
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    bench.sim.next(move |_| {
+        begun.send(()).unwrap();
+        assert!(leave.recv().is_err(), "the other end is dropped when the test is done");
+        DONE
+    });
+    bench.sim.next(compiles(vec![]));
+    let (_jobs, _boot) = (bench.run_jobs(), bench.boot(DynoState::Up));
+    let first = bench.start().await;
+    begins.await.unwrap();
+    let canceled = bench.builds.cancel(&bench.app, &first, "ada@example.com").await.unwrap();
+    assert_eq!(canceled.status, BuildStatus::Failed);
+    let (told, _) = bench.watch(&first).await;
+    assert_eq!(told, " !     Canceled by user ada@example.com\n\n !     Push failed\n");
+    assert!(bench.builds.cancel(&bench.app, &first, "ada@example.com").await.is_err());
+    let (_, second) = bench.build().await;
+    assert_eq!(second.status, BuildStatus::Succeeded);
+    assert!(bench.builds.cancel(&bench.app, &second, "ada@example.com").await.is_err());
+    assert_eq!(bench.sim.left(), 0);
+    drop(stay);
+}
+
+#[tokio::test]
+async fn a_build_cancelled_before_its_turn_never_runs_and_says_why() {
+    let bench = Bench::new(Config::default()).await;
+    let build = bench.start().await;
+    bench.builds.cancel(&bench.app, &build, "ada@example.com").await.unwrap();
+    let _jobs = bench.run_jobs();
+    assert!(bench.watch(&build).await.0.contains("Canceled by user ada@example.com"));
+    assert!(bench.sim.started().is_empty());
+}
+
+#[tokio::test]
 async fn a_waiting_build_of_a_deleted_app_ends() {
     let bench = Bench::new(Config::default()).await;
     let build = bench.start().await;
@@ -354,6 +390,7 @@ async fn a_boot_that_fails_is_told_and_the_build_has_succeeded() {
 async fn a_buildpack_that_is_none_is_refused_before_anything_begins() {
     let bench = Bench::new(Config::default()).await;
     let new = builds::New {
+        id: BuildId::new(),
         source: bench.source(),
         strip_top_folder: false,
         source_version: None,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crashpoints::Point;
 use loglines::{LogLine, Source};
 use store::dynos::Dyno;
 use tokio::time::Instant;
@@ -107,6 +108,7 @@ impl Dynos {
             }
         }
         write.commit().await?;
+        crashpoints::reach(Point::DynoRecorded);
         for step in &steps {
             if let Step::Create(new) = step {
                 self.recorded(new, crashes);

@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use crashpoints::Point;
 use engine::{Stdio, Terminal};
 use launch::{Error, OneOff, Run};
 use store::dynos::{Attached, Dyno};
@@ -49,6 +50,7 @@ impl Dynos {
             size: dyno.size,
             command: &dyno.command,
             port: dyno.serves_requests().then(|| launch::port(dyno.id)),
+            release: &release,
             slug: &slug,
             config: &config,
             one_off: dyno.one_off.as_ref().map(|one_off| OneOff {
@@ -58,6 +60,7 @@ impl Dynos {
             }),
         };
         self.launcher.start(&run).await?;
+        crashpoints::reach(Point::DynoStarted);
         tracing::debug!(target: "timing", step = "dyno runs", dyno.name = %dyno.name);
         Ok(())
     }
@@ -66,6 +69,7 @@ impl Dynos {
     pub(crate) async fn ready(&self, dyno: &Dyno, address: Option<SocketAddrV4>) -> Result<Outcome, Failed> {
         tracing::debug!(target: "timing", step = "dyno listens", dyno.name = %dyno.name);
         if self.moved(dyno, DynoEvent::BecameReady, address).await?.is_some() {
+            crashpoints::reach(Point::DynoUp);
             self.say(dyno, lines::state_changed("starting", "up"));
         }
         Ok(Outcome::Recorded)

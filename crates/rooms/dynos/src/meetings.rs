@@ -1,7 +1,8 @@
 //! The secrets by which a client and a program meet: each is good once, for a minute.
 //!
 //! Kept in memory alone: a client that does not come within the minute does not come at all, and a program whose
-//! client cannot come any more is stopped by its shim.
+//! client cannot come any more is stopped by its shim. What the program would have been given, config vars among it,
+//! is forgotten with the reconciler's next pass.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,6 +79,15 @@ impl Meetings {
         Secret::new(secret)
     }
 
+    /// Forgets those whose minute is over.
+    pub(crate) fn forget_old(&self) {
+        self.forget_before(Instant::now());
+    }
+
+    fn forget_before(&self, now: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, meeting| meeting.until > now);
+    }
+
     /// Takes a meeting by its secret; it cannot be had again.
     pub(crate) fn take(&self, secret: &str) -> Option<Meeting> {
         self.take_at(secret, Instant::now())
@@ -120,6 +130,11 @@ mod tests {
         assert!(meetings.take(secret.reveal()).is_none());
         let late = meetings.one_off(DynoId::new(), Attached { terminal: None });
         assert!(meetings.take_at(late.reveal(), Instant::now() + GOOD_FOR).is_none());
+        meetings.one_off(DynoId::new(), Attached { terminal: None });
+        meetings.forget_old();
+        assert_eq!(meetings.0.lock().unwrap().len(), 1);
+        meetings.forget_before(Instant::now() + GOOD_FOR);
+        assert!(meetings.0.lock().unwrap().is_empty(), "what it would have been given is not kept");
     }
 
     #[test]

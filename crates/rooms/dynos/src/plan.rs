@@ -43,6 +43,8 @@ pub(crate) struct World<'a> {
 pub(crate) struct AppView {
     /// The current release.
     pub(crate) current: Option<Current>,
+    /// Whether a new web dyno may start only when the old one has stopped: `preboot` is off.
+    pub(crate) stops_first: bool,
     /// The formation.
     pub(crate) wanted: Vec<Wanted>,
     /// Its dynos, oldest run first.

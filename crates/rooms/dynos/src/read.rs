@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use store::Store;
-use vocabulary::{AppId, ProcessTypes, SlugId};
+use vocabulary::{AppFeature, AppId, ProcessTypes, SlugId};
 
 use crate::plan::{AppView, Current, Wanted};
 
@@ -24,6 +24,9 @@ pub(crate) async fn apps(store: &Store, slugs: &mut Slugs) -> Result<BTreeMap<Ap
     for row in store::formation::all(store).await? {
         let wanted = Wanted { process_type: row.process_type, quantity: row.quantity, size: row.size };
         apps.entry(row.app_id).or_default().wanted.push(wanted);
+    }
+    for app in store::app_features::unlike_default(store, AppFeature::Preboot).await? {
+        apps.entry(app).or_default().stops_first = true;
     }
     for dyno in store::dynos::all(store).await? {
         apps.entry(dyno.app_id).or_default().dynos.push(dyno);

@@ -111,6 +111,7 @@ impl Reconciler {
     /// Does what there is to do now; answers how long to wait for something to happen.
     async fn pass(&mut self) -> Duration {
         let timer = self.dynos.config.timer;
+        self.dynos.meetings.forget_old();
         if self.observed.is_none() || self.listed_at.elapsed() >= timer {
             self.look().await;
         }

@@ -1,5 +1,6 @@
 //! Stopping a dyno: out of the routes, SIGTERM, SIGKILL after the grace time, R12.
 
+use crashpoints::Point;
 use engine::Exit;
 use store::dynos::Dyno;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ impl Dynos {
         let moved = self.moved(dyno, DynoEvent::Stopped, None).await?.is_some();
         let since = Instant::now();
         if moved {
+            crashpoints::reach(Point::DynoStopping);
             match why {
                 Why::Replaced => self.say(dyno, lines::RESTARTING),
                 Why::MakesRoom => self.say(dyno, lines::STOPS_FIRST),
@@ -29,6 +31,7 @@ impl Dynos {
         }
         if dyno.serves_requests() && before != DynoState::Starting {
             self.departures.departed(dyno.id, since, self.config.drain).await;
+            crashpoints::reach(Point::DynoDeparted);
         }
         self.say(dyno, lines::SIGTERM);
         self.terminate(dyno.id).await
@@ -38,6 +41,7 @@ impl Dynos {
     pub(crate) async fn terminate(&self, id: DynoId) -> Result<Outcome, Failed> {
         let at = Instant::now();
         self.engine.stop(id, self.config.grace).await?;
+        crashpoints::reach(Point::DynoTerminated);
         Ok(Outcome::Terminated(at))
     }
 
@@ -69,6 +73,7 @@ impl Dynos {
         let mut write = self.store.write().await?;
         store::dynos::delete(&mut write, dyno.id).await?;
         write.commit().await?;
+        crashpoints::reach(Point::DynoForgotten);
         self.wakers.changes.tell();
         self.remove(dyno.id).await
     }

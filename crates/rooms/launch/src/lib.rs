@@ -7,12 +7,14 @@
 mod environment;
 mod layers;
 pub mod lines;
+mod metadata;
 
 use blobs::Blobs;
 use engine::{Engine, Image, InstanceSpec, Kind, Limits, Refusal, Started, Stdio, Variant};
 use inside_contract::{Launch, Program};
 use store::Store;
 use store::apps::ConfigVars;
+use store::releases::Release;
 use store::slugs::Slug;
 use vocabulary::{AppId, Digest, DynoId, DynoSize};
 
@@ -70,6 +72,8 @@ pub struct Run<'a> {
     pub command: &'a str,
     /// The port it is to listen on, if requests are to reach it.
     pub port: Option<u16>,
+    /// Its release.
+    pub release: &'a Release,
     /// What it runs.
     pub slug: &'a Slug,
     /// The config vars of its release.
@@ -115,7 +119,9 @@ impl Launcher {
 
     async fn try_to_start(&self, run: &Run<'_>) -> Result<Started, Error> {
         layers::make_ready(&self.store, &self.blobs, &self.engine, &run.slug.layers).await?;
-        Ok(self.engine.start(spec(run), &launch(run), vec![]).await?)
+        let mut launch = launch(run);
+        launch.env.extend(metadata::of(&self.store, run).await?);
+        Ok(self.engine.start(spec(run), &launch, vec![]).await?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crashpoints::Point;
 use store::Write;
 use store::apps::App;
 use store::releases::Release;
@@ -41,18 +42,19 @@ impl Releases {
         let next = Next { slug: Some(slug), config: &config, description, account };
         let release = self.record(&mut write, app.id, &next).await?;
         write.commit().await?;
+        crashpoints::reach(Point::ReleaseRecorded);
         self.announce(&release).await?;
         Ok(release)
     }
 }
 
-/// New process types begin with one dyno if they are `web`, else with none. The release phase is no part of the
-/// formation until a user gives it a size.
+/// New process types begin with one dyno if they are `web`, else with none: `release` never has one of the formation, it
+/// is there for its size, and by it `heroku releases:retry` knows that the app has a release phase.
 async fn add_to_formation(write: &mut Write, slug: &Slug) -> Result<(), Error> {
     let rows = store::formation::list_in(write, slug.app_id).await?;
     let known: BTreeSet<ProcessType> = rows.into_iter().map(|row| row.process_type).collect();
     for process_type in slug.process_types.0.keys() {
-        if !process_type.is_release() && !known.contains(process_type) {
+        if !known.contains(process_type) {
             let quantity = u32::from(process_type.is_web());
             store::formation::set(write, slug.app_id, process_type, quantity, DynoSize::Standard1X).await?;
         }

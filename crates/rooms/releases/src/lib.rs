@@ -20,6 +20,7 @@ mod describe;
 mod follow;
 mod initial;
 mod lines;
+mod of_slug;
 mod phase;
 mod record;
 mod rollback;

@@ -4,6 +4,7 @@
 //! that still runs is followed on, one that ended is read to its end, and one that is gone is started once more. After
 //! [`STARTS`] starts the release fails with the reason.
 
+use crashpoints::Point;
 use engine::Exit;
 use launch::Run;
 use loglines::{LogLine, Source};
@@ -166,6 +167,7 @@ impl Releases {
             made_current(&mut write, release, slug).await?;
         }
         write.commit().await?;
+        crashpoints::reach(Point::ReleasePhaseEnded);
         self.wakers.dynos.wake();
         self.wakers.retention.wake();
         self.wakers.changes.tell();
@@ -213,8 +215,10 @@ impl Releases {
         let size = row.map_or(DynoSize::Standard1X, |row| row.size);
         self.say(release, name, lines::starting(command));
         let (app, name) = (release.app_id, name.to_owned());
-        let run = Run { id, app, name: name.clone(), size, command, port: None, slug, config: &config, one_off: None };
+        let (config, one_off, port) = (&config, None, None);
+        let run = Run { id, app, name: name.clone(), size, command, port, release, slug, config, one_off };
         self.launcher.start(&run).await?;
+        crashpoints::reach(Point::ReleasePhaseStarted);
         self.say(release, &name, lines::state_changed("starting", "up"));
         Ok(())
     }

@@ -214,7 +214,7 @@ async fn a_deploy_makes_formation_rows_and_default_config_vars_where_there_are_n
     let formation = store::formation::list(&case.store, case.app.id).await.unwrap();
     let rows: Vec<String> =
         formation.iter().map(|row| format!("{}@{}:{}", row.process_type, row.quantity, row.size)).collect();
-    assert_eq!(rows, ["web@1:Standard-1X", "worker@0:Standard-1X"]);
+    assert_eq!(rows, ["release@0:Standard-1X", "web@1:Standard-1X", "worker@0:Standard-1X"]);
     let config = store::releases::config_vars(&case.store, release.id).await.unwrap();
     let values: Vec<(&str, &str)> = config.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
     assert_eq!(values, [("MINE", "1"), ("THEIRS", "default")]);
@@ -312,6 +312,24 @@ async fn config_vars_and_rollbacks_run_the_release_phase_too() {
     let third = case.releases.rollback(&case.app, &first, case.account).await.unwrap();
     assert_eq!(case.ended(&third).await, ReleaseStatus::Succeeded);
     assert_eq!(case.engine.requests().iter().filter(|text| text.starts_with("start")).count(), 3);
+}
+
+#[tokio::test]
+async fn a_slug_released_again_runs_its_release_phase_with_the_config_vars_of_now() {
+    let case = Case::new().await;
+    let first = case.deploy(&[("release", "exit 3")]).await;
+    assert_eq!(case.ended(&first).await, ReleaseStatus::Failed);
+    case.set(&[("FOO", Some("1"))]).await.unwrap();
+    let slug = store::slugs::get(&case.store, first.slug_id.unwrap()).await.unwrap().unwrap();
+    let again = case.releases.of_slug(&case.app, &slug, Some("Retry of v3"), case.account).await.unwrap();
+    assert_eq!((again.slug_id, again.description.as_str()), (first.slug_id, "Retry of v3"));
+    assert_eq!(case.ended(&again).await, ReleaseStatus::Failed);
+    let config = store::releases::config_vars(&case.store, again.id).await.unwrap();
+    assert_eq!(config.keys().map(ConfigVarName::as_str).collect::<Vec<_>>(), ["FOO"]);
+    let mut write = case.store.write().await.unwrap();
+    store::slugs::delete(&mut write, slug.id).await.unwrap();
+    write.commit().await.unwrap();
+    assert!(case.releases.of_slug(&case.app, &slug, None, case.account).await.is_err());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use blobs::{Sweep, Swept};
+use crashpoints::Point;
 use engine::{Discarded, Kind, PAGE};
 use vocabulary::{AppId, Digest, SlugId, Timestamp};
 
@@ -85,6 +86,7 @@ impl Retention {
         // Read within the write: a build that pins a layer from here on writes its rows after this write.
         freed.layers = store::layers::drop_unreferenced(&mut write, &sweep.pinned()).await?.len();
         write.commit().await?;
+        crashpoints::reach(Point::RetentionRowsGone);
         Ok(verdict.cold.into_iter().collect())
     }
 

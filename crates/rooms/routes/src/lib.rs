@@ -6,6 +6,7 @@
 //! dyno may be stopped: the publisher tells [`Departures`] up to which moment the store's content is what every live
 //! router serves. The moment is noted *before* the store is read, so that a write before it stands in the table.
 
+mod leaves;
 mod plan;
 mod publisher;
 mod read;
@@ -19,6 +20,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use work::Wakers;
 
+pub use leaves::Signer;
 pub use plan::{Known, plan};
 
 /// What the publisher is told once.
@@ -30,6 +32,8 @@ pub struct Config {
     pub platform_hosts: Vec<String>,
     /// Certificates; the first is the default.
     pub leaves: Vec<Leaf>,
+    /// Signs for the hosts of apps that none of them is for.
+    pub signer: Signer,
     /// The user that routers run as; besides it only root may connect.
     pub router_uid: u32,
 }

@@ -157,7 +157,13 @@ mod tests {
 
     fn config() -> Config {
         let platform_hosts = vec!["Localhost".to_owned(), "api.localhost".to_owned()];
-        Config { domain: "Localhost".to_owned(), platform_hosts, leaves: vec![], router_uid: 0 }
+        Config {
+            domain: "Localhost".to_owned(),
+            platform_hosts,
+            leaves: vec![],
+            signer: crate::Signer::none(),
+            router_uid: 0,
+        }
     }
 
     /// An app with this Procfile, so many web dynos wanted, and these dynos.

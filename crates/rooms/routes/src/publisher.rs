@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crashpoints::Point;
 use routes_table::{Routed, Table};
 use store::facts;
 use tokio::net::{UnixListener, UnixStream};
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use wire::Connection;
 
+use crate::leaves::Leaves;
 use crate::router::{self, Published, Report};
 use crate::standing::{self, Routers};
 use crate::{Routes, plan, read};
@@ -33,6 +35,7 @@ struct Publisher {
     routes: Routes,
     /// The last published table.
     table: Option<Table>,
+    leaves: Leaves,
     newest: watch::Sender<Option<Arc<Published>>>,
     /// Before the last reading of the store that gave this table.
     read_at: Option<Instant>,
@@ -50,6 +53,7 @@ pub(crate) async fn publish(routes: Routes, listener: UnixListener) {
     let mut publisher = Publisher {
         routes,
         table: None,
+        leaves: Leaves::default(),
         newest: watch::channel(None).0,
         read_at: None,
         routers: Routers::default(),
@@ -120,6 +124,7 @@ impl Publisher {
 
     async fn publish_changes(&mut self) -> Result<(), store::Error> {
         let mut planned = plan(&read::read(&self.routes.store).await?, &self.routes.config);
+        self.leaves.complete(&mut planned, &self.routes.config.signer);
         if let Some(table) = &self.table {
             planned.version = table.version;
             if planned == *table {
@@ -130,6 +135,7 @@ impl Publisher {
         facts::raise(&mut write, VERSIONS, self.floor).await?;
         planned.version = facts::next(&mut write, VERSIONS).await?;
         write.commit().await?;
+        crashpoints::reach(Point::RoutesNumbered);
         let body = serde_json::to_vec(&planned).map_err(|_| store::Error::Corrupt("route table"))?;
         tracing::debug!(table.version = planned.version, table.apps = planned.apps.len(), "publishing routes");
         tracing::debug!(target: "timing", step = "routes published");
@@ -149,6 +155,7 @@ impl Publisher {
             Report::Sent { version } => self.routers.sent(number, version, now),
             Report::Acknowledged { version, in_flight } => {
                 tracing::debug!(target: "timing", step = "routes acknowledged");
+                crashpoints::reach(Point::RoutesAcknowledged);
                 self.routers.acknowledged(number, version, in_flight, now);
             }
             Report::Drained { dyno } => self.routers.drained(number, dyno),

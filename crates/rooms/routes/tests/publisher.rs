@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use loglines::{LogLine, LogSink, Queue, Source};
-use routes::{Config, Routes};
+use routes::{Config, Routes, Signer};
 use routes_table::{Departure, Departures, FromRouter, InFlight, Leaf, Table, ToRouter, VERSION, Web};
 use store::apps::{App, ConfigVars};
 use store::{Store, accounts, apps, dynos, facts, formation, releases, slugs};
@@ -48,7 +48,13 @@ impl Control {
         let (replace, replaced) = mpsc::channel(4);
         let leaf = Leaf { names: vec!["localhost".into()], chain: "chain".into(), key: Secret::new("key") };
         let platform_hosts = vec!["localhost".to_owned()];
-        let config = Config { domain: "localhost".to_owned(), platform_hosts, leaves: vec![leaf], router_uid };
+        let config = Config {
+            domain: "localhost".to_owned(),
+            platform_hosts,
+            leaves: vec![leaf],
+            signer: Signer::none(),
+            router_uid,
+        };
         let routes = Routes::new(store.clone(), wakers.clone(), departures.clone(), sink, config, replace);
         let mut tasks = JoinSet::new();
         tasks.spawn(routes.run(listener));

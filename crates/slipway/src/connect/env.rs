@@ -5,8 +5,7 @@ use std::fs;
 use super::error::Error;
 use super::known::Known;
 use super::url::PlatformUrl;
-use crate::env::{exports, merged, say_exports};
-use crate::settings::trusted_bundles;
+use crate::env::{exports, merged, say_exports, trusted_but};
 
 /// Where systems keep the authorities they trust: Debian and its kin, Red Hat and its kin, Alpine and others.
 const HOSTS: [&str; 3] =
@@ -18,8 +17,7 @@ pub(crate) fn print(url: Option<&PlatformUrl>) -> Result<(), Error> {
     let known = url.map_or_else(Known::only, Known::of)?;
     let (authority, bundle) = (known.read("ca.pem")?, known.file("bundle.pem"));
     let host = HOSTS.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-    let theirs = trusted_bundles().into_iter().filter(|path| *path != bundle);
-    known.write("bundle.pem", &merged(format!("{authority}{host}"), theirs))?;
+    known.write("bundle.pem", &merged(format!("{authority}{host}"), trusted_but(&bundle)))?;
     say_exports(exports(known.listening()?.port(), &bundle.display().to_string()));
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! The control role: the store, the rooms, and the doors behind `control.sock`.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::time::Duration;
 
@@ -16,14 +15,14 @@ use loglines::LogSink;
 use logs::Logs;
 use releases::Releases;
 use retention::Retention;
-use routes::Routes;
+use routes::{Routes, Signer};
 use routes_table::Departures;
-use store::Store;
 use store::seal::SealKey;
+use store::{Database, Store};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
-use vocabulary::Timestamp;
+use vocabulary::{Secret, Timestamp};
 use work::{Jobs, Wakers};
 
 use super::{Error, Inheritance, doing, stop};
@@ -31,6 +30,7 @@ use crate::ca::{Authority, PLATFORM_HOSTS};
 use crate::env::Administrator;
 use crate::layout::Layout;
 use crate::settings::Settings;
+use crate::supervisor::DATABASE;
 use crate::users::Users;
 
 /// Builds and release phases at a time: each may use the whole machine, and pushes of many apps may come together.
@@ -63,14 +63,16 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let routes_socket = listener(inheritance.fd("routes")?)?;
     let rendezvous_socket = listener(inheritance.fd("rendezvous")?)?;
     let key = SealKey::load_or_create(&layout.at("keys/seal.key")).map_err(doing("read the seal key"))?;
-    let store = Store::open(&layout.at("slipway.db"), key).await.map_err(doing("open the store"))?;
+    let database = database(&mut inheritance)?;
+    let store = Store::open_at(&database, key).await.map_err(doing("open the store"))?;
+    tracing::info!(%database, "the store is open");
     ensure_administrator(&store, settings, layout).await?;
     let authority = Authority::open(layout, settings).map_err(doing("open the certificate authority"))?;
 
     let (sink, queue) = LogSink::new();
     let departures = Departures::default();
     let parts = make_rooms(store, &sink, departures.clone(), settings, layout)?;
-    let routes = make_routes(&parts, sink, departures, &authority, settings, &mut inheritance)?;
+    let routes = make_routes(&parts, sink, departures, authority, settings, &mut inheritance)?;
 
     let apps = store::apps::all(&parts.store).await.map_err(doing("list the apps"))?;
     parts.logs.forget_others(apps.into_iter().map(|app| app.id).collect()).await;
@@ -98,6 +100,14 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
         served = async { serving.await } => served.map_err(doing("serve the API")),
         () = stop::overdue(stop) => Ok(()),
     }
+}
+
+/// The database, as the supervisor names it to us alone.
+fn database(inheritance: &mut Inheritance) -> Result<Database, Error> {
+    let mut url = String::new();
+    let mut file = std::fs::File::from(inheritance.fd(DATABASE)?);
+    file.read_to_string(&mut url).map_err(doing("read the database's URL"))?;
+    url.parse().map_err(doing("understand the database's URL"))
 }
 
 fn listener(fd: std::os::fd::OwnedFd) -> Result<UnixListener, Error> {
@@ -177,7 +187,7 @@ fn make_routes(
     parts: &Parts,
     sink: LogSink,
     departures: Departures,
-    authority: &Authority,
+    authority: Authority,
     settings: &Settings,
     inheritance: &mut Inheritance,
 ) -> Result<Routes, Error> {
@@ -195,6 +205,7 @@ fn make_routes(
         domain: settings.domain.clone(),
         platform_hosts,
         leaves: vec![leaf],
+        signer: Signer::new(move |host| authority.app_leaf(host)),
         router_uid: router_uid()?,
     };
     Ok(Routes::new(parts.store.clone(), parts.wakers.clone(), departures, sink, config, replace))
@@ -282,21 +293,14 @@ async fn ensure_administrator(store: &Store, settings: &Settings, layout: &Layou
     if store::accounts::count(store).await.map_err(doing("count the accounts"))? > 0 {
         return Ok(());
     }
-    let (password, key) =
-        api::create_administrator(store, &settings.admin).await.map_err(doing("make the administrator"))?;
-    let administrator = Administrator {
-        email: settings.admin.clone(),
-        password: password.reveal().to_owned(),
-        api_key: key.reveal().to_owned(),
-    };
-    let text = serde_json::to_vec_pretty(&administrator).map_err(doing("write the administrator's keys"))?;
     let file = layout.at("keys/admin.json");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file)
-        .map_err(doing("make the file of the administrator's keys"))?;
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(doing("keep the administrator's keys"))
+    let keep = |password: &Secret, key: &Secret| {
+        let administrator = Administrator {
+            email: settings.admin.clone(),
+            password: password.reveal().to_owned(),
+            api_key: key.reveal().to_owned(),
+        };
+        crate::durable::write(&file, &serde_json::to_vec_pretty(&administrator)?, 0o600)
+    };
+    api::create_administrator(store, &settings.admin, keep).await.map_err(doing("make the administrator"))
 }

@@ -96,6 +96,7 @@ pub(crate) fn run(name: &str) -> Result<(), Error> {
     let settings: Settings =
         serde_json::from_reader(BufReader::new(settings)).map_err(doing("understand the supervisor's settings"))?;
     log_to_stderr(&settings.log);
+    settings.watch_crash_points();
     let layout = Layout::open(&settings.data).map_err(doing("read the data folder"))?;
     let layout =
         layout.ok_or_else(|| io::Error::other("it has no install id")).map_err(doing("use the data folder"))?;

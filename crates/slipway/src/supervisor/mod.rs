@@ -7,13 +7,15 @@
 //! ```
 //!
 //! The supervisor owns every listening socket, so that a role's end closes none: what connects while a role is away
-//! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`.
+//! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`; the URL of
+//! the database, which may hold a password, lies beside them and is handed to control alone.
 
 mod group;
 mod handover;
 mod keeper;
 mod process;
 mod programs;
+mod record;
 mod role;
 mod router_process;
 mod sockets;
@@ -27,10 +29,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
+use crashpoints::Point;
 use rustix::fs::FlockOperation;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+pub(crate) use record::{DATABASE, of_install};
 pub(crate) use role::FIRST_FD;
 pub(crate) use stop::down;
 pub(crate) use upgrade::{Request, SOCKET, Said};
@@ -56,6 +60,12 @@ pub(crate) enum Error {
     /// Another supervisor holds the lock.
     #[error("this data folder is served by another `slipway up` already (lock {0})")]
     Running(PathBuf),
+    /// No database is named, and the record is not in the default one.
+    #[error(
+        "the record of this install is in another database ({0}); name it by --database-url or SLIPWAY_DATABASE_URL, or \
+         name sqlite:{1} to go on with what is there"
+    )]
+    Elsewhere(String, String),
     /// A step failed.
     #[error("could not {doing}")]
     Step {
@@ -93,6 +103,7 @@ struct Supervisor {
 /// Brings the platform up, or goes on with one that the program before us in this process handed over, and keeps it up
 /// until a signal says otherwise.
 pub(crate) async fn up(settings: &Settings) -> Result<(), Error> {
+    settings.watch_crash_points();
     let mut interrupts = Signals::new().map_err(doing("listen for signals"))?;
     let (supervisor, requests) = match Handover::take().map_err(doing("read what was handed over"))? {
         Some(handover) => upgrade::go_on(handover, settings).await?,
@@ -121,11 +132,15 @@ async fn fresh(settings: &Settings) -> Result<(Supervisor, OwnedFd), Error> {
     let listeners = supervisor.listeners(settings)?;
     let (replace_router, router_to_replace) = mpsc::channel(1);
     printer::say("starting the engine …");
+    crashpoints::reach(Point::SupervisorPrepared);
     supervisor.start_engine().await?;
     printer::say("starting control …");
+    crashpoints::reach(Point::SupervisorEngineUp);
     supervisor.start_control(replace_router).await?;
     printer::say("starting the router …");
+    crashpoints::reach(Point::SupervisorControlUp);
     supervisor.start_router(listeners, router_to_replace).await?;
+    crashpoints::reach(Point::SupervisorRouterUp);
     crate::env::announce(settings, &supervisor.layout);
     Ok((supervisor, requests))
 }
@@ -146,6 +161,9 @@ impl Supervisor {
         let group = group::make(&layout.install).map_err(doing("make the control group of the roles"))?;
         let file = layout.in_run("settings.json");
         leave_settings(&file, settings).map_err(doing("leave the settings for the roles"))?;
+        let database = record::database(settings, &layout)?;
+        write_private(&layout.in_run(DATABASE), database.reveal().as_bytes())
+            .map_err(doing("leave the database's URL for control"))?;
         let (read, write) = io::pipe().map_err(doing("make a pipe"))?;
         Ok(Self {
             layout,
@@ -176,7 +194,7 @@ impl Supervisor {
     async fn start_engine(&mut self) -> Result<(), Error> {
         let socket = sockets::unix(&self.layout.in_run("engine.sock"), self.users.control)
             .map_err(doing("open the engine's socket"))?;
-        self.start("engine", None, vec![("engine".to_owned(), socket)]).await
+        self.start("engine", None, vec![("engine".to_owned(), socket)], None).await
     }
 
     async fn start_control(&mut self, replace_router: mpsc::Sender<u32>) -> Result<(), Error> {
@@ -191,7 +209,8 @@ impl Supervisor {
             ("complain".to_owned(), complain.into()),
         ];
         self.follow_complaints(complaints.into(), replace_router)?;
-        self.start("control", Some(self.users.control), sockets).await
+        let database = Some((DATABASE, self.layout.in_run(DATABASE)));
+        self.start("control", Some(self.users.control), sockets, database).await
     }
 
     /// Starts a role, waits until it is ready, and from then on restarts it whenever it ends.
@@ -200,10 +219,11 @@ impl Supervisor {
         name: &'static str,
         user: Option<User>,
         sockets: Vec<(String, OwnedFd)>,
+        secret: Option<(&'static str, PathBuf)>,
     ) -> Result<(), Error> {
         let lifeline = self.lifeline.0.try_clone().map_err(doing("share the lifeline"))?;
         let (group, program) = (self.group.clone(), PathBuf::from(OURS));
-        let role = Role { name, user, sockets, lifeline: Some(lifeline), group, program };
+        let role = Role { name, user, sockets, lifeline: Some(lifeline), secret, group, program };
         let (process, mut pipe) = role.spawn(&self.settings).map_err(doing(format!("start {name}")))?;
         ready(name, &mut pipe).await.map_err(doing(format!("bring {name} up")))?;
         self.keepers.push(Keeper::start(role, process, self.settings.clone()));
@@ -231,7 +251,7 @@ impl Supervisor {
         replace: mpsc::Receiver<u32>,
     ) -> Result<(), Error> {
         let (user, group, program) = (Some(self.users.router), self.group.clone(), PathBuf::from(OURS));
-        let router = Role { name: "router", user, sockets: listeners, lifeline: None, group, program };
+        let router = Role { name: "router", user, sockets: listeners, lifeline: None, secret: None, group, program };
         self.listeners = router.share().map_err(doing("share the public sockets"))?;
         let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
         let handle = match running {
@@ -289,9 +309,9 @@ fn take_lock(layout: &Layout) -> Result<File, Error> {
 }
 
 fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
-    // Control keeps the store's files beside these folders, so the data folder is its own.
-    own_folder(&layout.data, 0o711, Some(users.control))?;
-    for name in ["keys", "blobs", "outputs", "logs", "pushes"] {
+    // Root's, so that no other user decides what stands at the paths that root works on below.
+    own_folder(&layout.data, 0o711, None)?;
+    for name in ["store", "keys", "blobs", "outputs", "logs", "pushes"] {
         own_folder(&layout.at(name), 0o700, Some(users.control))?;
     }
     own_folder(&layout.at("public"), 0o755, Some(users.control))?;

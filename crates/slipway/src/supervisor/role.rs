@@ -19,8 +19,9 @@ use crate::users::User;
 
 /// The first descriptor a role finds (systemd's LISTEN_FDS convention).
 pub(crate) const FIRST_FD: i32 = 3;
-/// A role that ran so long is restarted at once when it ends.
-const STEADY: Duration = Duration::from_secs(10);
+/// A role that ran so long is restarted at once when it ends: longer than it takes to start, so that one that cannot
+/// start waits, and one that was cut off does not.
+const STEADY: Duration = Duration::from_secs(2);
 /// Pauses between restarts of a role that keeps ending: doubled from the first to the last.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long a role may take until it says that it is ready.
@@ -39,6 +40,8 @@ pub(crate) struct Role {
     /// A pipe nobody writes to; when the supervisor ends, the role finds its end and ends as well. The router has
     /// none: it outlives the supervisor.
     pub(crate) lifeline: Option<OwnedFd>,
+    /// A file only it is handed, with its name.
+    pub(crate) secret: Option<(&'static str, PathBuf)>,
     /// The control group it lives in; that of the supervisor without one.
     pub(crate) group: Option<PathBuf>,
     /// The program it is: [`OURS`], or another one during an upgrade.
@@ -61,6 +64,9 @@ impl Role {
         }
         // Only root may read the file: a package source's URL may hold a password.
         fds.push(("settings", File::open(settings)?.into()));
+        if let Some((name, file)) = &self.secret {
+            fds.push((name, File::open(file)?.into()));
+        }
         fds.push(("ready", ready_out.into()));
         let names: Vec<&str> = fds.iter().map(|(name, _)| *name).collect();
         let mut command = Command::new(&self.program);

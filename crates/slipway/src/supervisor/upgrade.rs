@@ -357,16 +357,17 @@ fn adopt(handover: &Handover, settings: &Settings) -> Result<(Supervisor, Vec<(S
     };
     supervisor.complaints = Some(taken(handover.complaints)?);
     for role in &handover.roles {
-        let (name, user) = match role.name.as_str() {
-            "engine" => ("engine", None),
-            "control" => ("control", Some(users.control)),
+        let database = Some((super::DATABASE, supervisor.layout.in_run(super::DATABASE)));
+        let (name, user, secret) = match role.name.as_str() {
+            "engine" => ("engine", None, None),
+            "control" => ("control", Some(users.control), database),
             _ => continue,
         };
         let lifeline = Some(supervisor.lifeline.0.try_clone().map_err(doing("share the lifeline"))?);
         let sockets = handover::take_named(&role.sockets).map_err(doing("take over a role's sockets"))?;
         let (group, program) = (supervisor.group.clone(), PathBuf::from(OURS));
         let process = Process::child(role.pid).map_err(doing("take over a role"))?;
-        let role = Role { name, user, sockets, lifeline, group, program };
+        let role = Role { name, user, sockets, lifeline, secret, group, program };
         supervisor.keepers.push(Keeper::start(role, process, supervisor.settings.clone()));
     }
     let listeners = handover::take_named(&handover.listeners).map_err(doing("take over the public sockets"))?;
@@ -398,8 +399,10 @@ pub(crate) async fn checked(settings: &Settings) -> Result<Checked, Error> {
         let beside = program.with_file_name(name);
         fs::metadata(&beside).map_err(doing(format!("find {} beside the program", beside.display())))?;
     }
-    let file = settings.data.join("slipway.db");
-    let fits = store::Store::fits(&file).await.map_err(io::Error::other);
+    let known = Layout::open(&settings.data).map_err(doing("read the data folder"))?;
+    let layout = known.ok_or_else(|| io::ErrorKind::NotFound.into()).map_err(doing("read the data folder"))?;
+    let database = super::of_install(None, &layout).map_err(doing("find the record"))?;
+    let fits = store::Store::fits(&database).await.map_err(io::Error::other);
     fits.map_err(doing("go on with the store"))?;
     Ok(Checked { version: env!("CARGO_PKG_VERSION").to_owned(), form: FORM, settings: settings.clone() })
 }

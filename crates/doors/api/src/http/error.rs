@@ -160,7 +160,11 @@ impl IntoResponse for Error {
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        Self::internal(&error)
+        if !error.is_away() {
+            return Self::internal(&error);
+        }
+        tracing::warn!(error = &error as &dyn std::error::Error, "a request failed, as the store is away");
+        Self::busy("The platform's database cannot be reached for the moment. Please try again.")
     }
 }
 
@@ -175,7 +179,7 @@ impl From<releases::Error> for Error {
         match error {
             releases::Error::Invalid(message) => Self::invalid(message),
             releases::Error::Gone => Self::not_found("app"),
-            error @ releases::Error::Store(_) => Self::internal(&error),
+            releases::Error::Store(error) => error.into(),
         }
     }
 }
@@ -185,7 +189,7 @@ impl From<dynos::Error> for Error {
         match error {
             dynos::Error::Invalid(message) => Self::invalid(message),
             dynos::Error::NotFound(resource) => Self::not_found(resource),
-            error @ dynos::Error::Store(_) => Self::internal(&error),
+            dynos::Error::Store(error) => error.into(),
         }
     }
 }
@@ -194,6 +198,7 @@ impl From<builds::Error> for Error {
     fn from(error: builds::Error) -> Self {
         match error {
             builds::Error::Invalid(message) => Self::invalid(message),
+            builds::Error::Store(error) => error.into(),
             error => Self::internal(&error),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use access::action::Browse;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE};
@@ -11,7 +10,6 @@ use serde::Serialize;
 use vocabulary::Timestamp;
 
 use crate::http::error::{Error, Result};
-use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 
 const NEXT_RANGE: HeaderName = HeaderName::from_static("next-range");
@@ -72,11 +70,6 @@ pub(crate) fn answer<T, R: Serialize>(
     }
     let body: Vec<R> = page.entries.iter().map(shape).collect();
     Ok((status, headers, Json(body)).into_response())
-}
-
-/// An empty list of something the platform does not have yet, told truthfully.
-pub(crate) async fn none(_caller: Permitted<Browse>) -> Response {
-    nothing()
 }
 
 /// An empty list.

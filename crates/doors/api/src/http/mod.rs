@@ -1,6 +1,7 @@
 //! What every endpoint shares: the layers around it, its extractors, its lists and its errors.
 
 pub(crate) mod accept;
+pub(crate) mod attempts;
 pub(crate) mod auth;
 pub(crate) mod base;
 pub(crate) mod body;

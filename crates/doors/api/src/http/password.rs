@@ -33,15 +33,16 @@ pub(crate) async fn account(
     let email = email.to_lowercase();
     let now = Instant::now();
     // The client's own limit first: one client must not fill the table of emails.
-    if state.guesses.take(client.clone(), now).is_none() || state.attempts.take(email.clone(), now).is_none() {
+    if state.guesses.take(client.clone(), now).is_none() {
         return Err(Error::too_many_attempts());
     }
+    let attempt = state.attempts.begin(&email, client, now).ok_or_else(Error::too_many_attempts)?;
     let account = store::accounts::by_email(&state.store, &email).await?;
     let known = account.as_ref().map(|account| account.password_hash.clone());
     let right = matches(state, known, password.clone()).await?;
     if right {
         state.guesses.put_back(client);
-        state.attempts.put_back(&email);
+        state.attempts.was_right(attempt, now);
     }
     Ok(account.filter(|_| right))
 }

@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 use vocabulary::AccountId;
 
 use crate::Platform;
+use crate::http::attempts::Attempts;
 use crate::http::bucket::{Buckets, Rate};
 use crate::http::client::ClientAddress;
 use crate::signin::Logins;
@@ -13,8 +14,10 @@ use crate::streams::sources::Sources;
 
 /// Requests of one account: 4,500 an hour (Heroku Dev Center, "Limits": 75 come back each minute).
 const REQUESTS: Rate = Rate { most: 4500, per_hour: 4500 };
-/// Wrong attempts at the password of one email; an attempt costs us a tenth of a second of computing.
+/// Wrong attempts at the password of one email by one client; an attempt costs us a tenth of a second of computing.
 const ATTEMPTS: Rate = Rate { most: 10, per_hour: 240 };
+/// Wrong attempts at the password of one email by all clients together that never knew it.
+const STRANGE_ATTEMPTS: Rate = Rate { most: 100, per_hour: 1200 };
 /// Wrong attempts at any password by one client; many people may share its address.
 const GUESSES: Rate = Rate { most: 60, per_hour: 1200 };
 /// Wrong codes of one account's second factor: at this pace, guessing one takes years.
@@ -34,8 +37,8 @@ pub(crate) struct State {
     pub(crate) platform: Platform,
     /// How many requests each account has left.
     pub(crate) requests: Buckets<AccountId>,
-    /// How many wrong attempts at each email's password are left.
-    pub(crate) attempts: Buckets<String>,
+    /// Whose password was tried from where.
+    pub(crate) attempts: Attempts,
     /// How many wrong attempts at any password each client has left.
     pub(crate) guesses: Buckets<ClientAddress>,
     /// How many wrong codes of each account's second factor are left.
@@ -56,7 +59,7 @@ impl State {
         Arc::new(Self {
             platform,
             requests: Buckets::new(REQUESTS),
-            attempts: Buckets::new(ATTEMPTS),
+            attempts: Attempts::new(ATTEMPTS, STRANGE_ATTEMPTS),
             guesses: Buckets::new(GUESSES),
             codes: Buckets::new(CODES),
             strangers: Buckets::new(STRANGERS),

@@ -1,13 +1,14 @@
 //! `/account` and `/users`: whoever calls.
 
-use access::Caller;
-use access::action::{Browse, ListUserApps, ManageAccount, ViewAccount, ViewUser};
+use access::action::{Browse, ListUserApps, ManageAccount, ManageUser, ViewAccount, ViewUser};
+use access::{Act, Caller};
 use std::time::Instant;
 
 use access::Which;
 use axum::Json;
 use axum::extract::State;
-use schema::{Account, RateLimit, User};
+use http::HeaderMap;
+use schema::{Account, RateLimit, SmsNumber, User};
 use serde::Deserialize;
 use store::accounts::Emails;
 use vocabulary::{AccountId, Secret};
@@ -47,16 +48,31 @@ pub(crate) async fn update(
     from: ClientAddress,
     Body(body): Body<Update>,
 ) -> Result<Json<Account>> {
+    changed(&state, &caller, &from, body).await
+}
+
+/// `PATCH /users/{user}`: oneself, as by `PATCH /account`.
+pub(crate) async fn update_user(
+    user: Permitted<ManageUser>,
+    State(state): State<Shared>,
+    from: ClientAddress,
+    Body(body): Body<Update>,
+) -> Result<Json<Account>> {
+    changed(&state, &user.caller, &from, body).await
+}
+
+async fn changed(state: &ApiState, caller: &Caller, from: &ClientAddress, body: Update) -> Result<Json<Account>> {
     let id = caller.account.id;
     let name = body.name.map(|name| named(&name)).transpose()?;
     let email = body.email.map(|email| password::email(&email)).transpose().map_err(Error::invalid)?;
     let email = email.filter(|email| *email != caller.account.email);
     if email.is_some() || body.new_password.is_some() {
-        confirmed(&state, &caller, &from, body.password.as_ref()).await?;
+        let said = "Give your present password, too, as `password`.";
+        confirmed(state, caller, from, body.password.as_ref().ok_or_else(|| Error::invalid(said))?).await?;
     }
     let hash = match &body.new_password {
         None => None,
-        Some(password) => Some(password::new_hash(&state, password).await?),
+        Some(password) => Some(password::new_hash(state, password).await?),
     };
     let mut write = state.store.write().await?;
     if let Some(name) = name {
@@ -75,8 +91,40 @@ pub(crate) async fn update(
     Ok(Json(shape(&account)))
 }
 
-/// `DELETE /account`, of who owns no app and leads no team alone: sessions and tokens are worthless when this has answered.
-pub(crate) async fn delete(caller: Permitted<ManageAccount>, State(state): State<Shared>) -> Result<Json<Account>> {
+/// `DELETE /account`, of who owns no app and leads no team alone, and who knows the password (Platform API Reference,
+/// "Account Delete": the header `Heroku-Password`). Sessions and tokens are worthless when this has answered.
+pub(crate) async fn delete(
+    caller: Permitted<ManageAccount>,
+    State(state): State<Shared>,
+    from: ClientAddress,
+    headers: HeaderMap,
+) -> Result<Json<Account>> {
+    removed(&state, &caller, &from, &headers).await
+}
+
+/// `DELETE /users/{user}`: oneself, as by `DELETE /account`.
+pub(crate) async fn delete_user(
+    user: Permitted<ManageUser>,
+    State(state): State<Shared>,
+    from: ClientAddress,
+    headers: HeaderMap,
+) -> Result<Json<Account>> {
+    removed(&state, &user, &from, &headers).await
+}
+
+async fn removed<A: Act>(
+    state: &ApiState,
+    own: &access::Permitted<A>,
+    from: &ClientAddress,
+    headers: &HeaderMap,
+) -> Result<Json<Account>>
+where
+    A::On: AsRef<Caller>,
+{
+    let caller: &Caller = (**own).as_ref();
+    let password = headers.get("heroku-password").and_then(|value| value.to_str().ok()).map(Secret::new);
+    let said = "Give your password as the header Heroku-Password: an account does not come back.";
+    confirmed(state, caller, from, password.as_ref().ok_or_else(|| Error::invalid(said))?).await?;
     let mut write = state.store.write().await?;
     if store::accounts::remove(&mut write, caller.account.id).await? {
         write.commit().await?;
@@ -87,7 +135,7 @@ pub(crate) async fn delete(caller: Permitted<ManageAccount>, State(state): State
         let name = &team.name;
         return Err(Error::invalid(format!("You are the only admin of the team {name}. Leave it to somebody first.")));
     }
-    let mut apps = access::apps(&state.store, &caller, Which::Own).await?;
+    let mut apps = access::apps(&state.store, own, Which::Own).await?;
     apps.retain(|app| app.team_id.is_none() && app.owner_id == caller.account.id);
     let names = apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
     Err(Error::invalid(format!("You own {names}. Destroy or transfer what you own first.")))
@@ -101,6 +149,11 @@ pub(crate) async fn rate_limits(caller: Permitted<Browse>, State(state): State<S
 /// `GET /users/{user}`
 pub(crate) async fn user(user: Permitted<ViewUser>) -> Json<Account> {
     Json(shape(&user.caller.account))
+}
+
+/// `GET /users/{user}/sms-number`
+pub(crate) async fn sms_number(_user: Permitted<ViewUser>) -> Json<SmsNumber> {
+    Json(SmsNumber::default())
 }
 
 /// `GET /users/{user}/apps`
@@ -124,10 +177,7 @@ pub(crate) fn user_of(emails: &Emails, id: AccountId) -> User {
 }
 
 /// Refuses whoever has a token and does not know the password.
-async fn confirmed(state: &ApiState, caller: &Caller, from: &ClientAddress, given: Option<&Secret>) -> Result<()> {
-    let Some(given) = given else {
-        return Err(Error::invalid("Give your present password, too, as `password`."));
-    };
+async fn confirmed(state: &ApiState, caller: &Caller, from: &ClientAddress, given: &Secret) -> Result<()> {
     if password::is_of(state, from, &caller.account, given).await? {
         return Ok(());
     }

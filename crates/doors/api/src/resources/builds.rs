@@ -13,6 +13,7 @@ use schema::{BuildBuildpack, Id, SourceBlob};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::accounts::Emails;
+use store::apps::App;
 use store::builds::Build;
 use vocabulary::BuildId;
 
@@ -60,6 +61,7 @@ pub(crate) async fn create(
     let asked = &body.source_blob;
     let source = uploaded(&state, asked)?;
     let new = builds::New {
+        id: BuildId::new(),
         source: (*source).clone(),
         // What is uploaded to a source has, as at Heroku, no folder around it.
         strip_top_folder: false,
@@ -92,10 +94,26 @@ pub(crate) async fn info(
     base: Base,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<schema::Build>> {
-    let id: BuildId = identity.parse().map_err(|_| Error::not_found("build"))?;
-    let build = store::builds::get(&state.store, id).await?.filter(|build| build.app_id == own.app.id);
-    let build = build.ok_or_else(|| Error::not_found("build"))?;
+    let build = find(&state, &own.app, &identity).await?;
     Ok(Json(View::new(&state, &base, &own, slice::from_ref(&build)).await?.shape(&build)?))
+}
+
+/// `DELETE /apps/{app}/builds/{build}`: cancels one that has not been released.
+pub(crate) async fn cancel(
+    own: Permitted<Deploy>,
+    State(state): State<Shared>,
+    base: Base,
+    Path((_, identity)): Path<(String, String)>,
+) -> Result<Json<schema::Build>> {
+    let build = find(&state, &own.app, &identity).await?;
+    let build = state.builds.cancel(&own.app, &build, &own.caller.account.email).await?;
+    Ok(Json(View::new(&state, &base, &own, slice::from_ref(&build)).await?.shape(&build)?))
+}
+
+async fn find(state: &ApiState, app: &App, identity: &str) -> Result<Build> {
+    let id: BuildId = identity.parse().map_err(|_| Error::not_found("build"))?;
+    let build = store::builds::get(&state.store, id).await?.filter(|build| build.app_id == app.id);
+    build.ok_or_else(|| Error::not_found("build"))
 }
 
 /// `DELETE /apps/{app}/build-cache`

@@ -27,8 +27,11 @@ pub(crate) fn stack(stack: Stack) -> Named {
 }
 
 /// The generation of everything here: Heroku's word for dynos from slugs.
+pub(crate) const GENERATION: &str = "cedar";
+
+/// The reference to it.
 pub(crate) fn generation() -> Named {
-    named("generation", "cedar")
+    named("generation", GENERATION)
 }
 
 /// Whether `identity`, an id or a name, is this thing.

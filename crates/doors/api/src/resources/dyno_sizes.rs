@@ -1,6 +1,6 @@
 //! `/dyno-sizes`.
 
-use access::action::Browse;
+use access::action::{Browse, ViewApp};
 use axum::Json;
 use axum::extract::Path;
 use vocabulary::DynoSize;
@@ -11,6 +11,11 @@ use crate::resources::catalogue;
 
 /// `GET /dyno-sizes`
 pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<Vec<schema::DynoSize>> {
+    Json(DynoSize::ALL.into_iter().map(shape).collect())
+}
+
+/// `GET /apps/{app}/available-dyno-sizes`
+pub(crate) async fn of_app(_own: Permitted<ViewApp>) -> Json<Vec<schema::DynoSize>> {
     Json(DynoSize::ALL.into_iter().map(shape).collect())
 }
 

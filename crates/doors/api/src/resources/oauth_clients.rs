@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use schema::OAuthClient;
 use serde::Deserialize;
+use store::Write;
 use store::oauth_clients::Client;
 use url::{Host, Url};
 use vocabulary::OAuthClientId;
@@ -74,14 +75,12 @@ pub(crate) async fn update(
     Path(identity): Path<String>,
     Body(body): Body<Wish>,
 ) -> Result<Json<OAuthClient>> {
-    let mut client = own(&state, &caller, &identity).await?;
-    if let Some(name) = body.name {
-        client.name = named(&name)?;
-    }
-    if let Some(redirect_uri) = body.redirect_uri {
-        client.redirect_uri = reachable(&redirect_uri)?;
-    }
-    written(&state, &client).await
+    let id = own(&state, &caller, &identity).await?.id;
+    let name = body.name.map(|name| named(&name)).transpose()?;
+    let redirect_uri = body.redirect_uri.map(|uri| reachable(&uri)).transpose()?;
+    let mut write = state.store.write().await?;
+    let client = store::oauth_clients::update(&mut write, id, name.as_deref(), redirect_uri.as_deref()).await?;
+    written(write, client).await
 }
 
 /// `POST /oauth/clients/{client}/actions/rotate-credentials`: a new secret; the old one is worthless when this has
@@ -91,9 +90,10 @@ pub(crate) async fn rotate(
     State(state): State<Shared>,
     Path(identity): Path<String>,
 ) -> Result<Json<OAuthClient>> {
-    let mut client = own(&state, &caller, &identity).await?;
-    client.secret = new_token();
-    written(&state, &client).await
+    let id = own(&state, &caller, &identity).await?.id;
+    let mut write = state.store.write().await?;
+    let client = store::oauth_clients::set_secret(&mut write, id, &new_token()).await?;
+    written(write, client).await
 }
 
 /// `DELETE /oauth/clients/{client}`: every token it was given is worthless when this has answered.
@@ -122,9 +122,8 @@ async fn own(state: &ApiState, caller: &Caller, identity: &str) -> Result<Client
     if client.account_id == caller.account.id { Ok(client) } else { Err(Error::not_found("client")) }
 }
 
-async fn written(state: &ApiState, client: &Client) -> Result<Json<OAuthClient>> {
-    let mut write = state.store.write().await?;
-    let client = store::oauth_clients::update(&mut write, client).await?;
+async fn written(write: Write, client: Option<Client>) -> Result<Json<OAuthClient>> {
+    let client = client.ok_or_else(|| Error::not_found("client"))?;
     write.commit().await?;
     Ok(Json(shape(&client)))
 }

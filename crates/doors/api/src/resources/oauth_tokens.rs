@@ -4,7 +4,7 @@
 //! says. There is one access token for each authorization: a refresh replaces it.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use http::StatusCode;
 use schema::{Empty, GrantType, Id, OAuthToken};
 use serde::Deserialize;
@@ -15,11 +15,14 @@ use store::oauth_clients::Client;
 use store::{Store, Write};
 use vocabulary::{Secret, Timestamp};
 
+use access::action::ManageAccount;
+
 use crate::http::body::Body;
 use crate::http::client::ClientAddress;
 use crate::http::error::{Error, Result};
+use crate::http::permitted::Permitted;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::authorizations::shown;
+use crate::resources::authorizations::{self, shown};
 use crate::setup::new_token;
 
 /// How long a grant is good for (Heroku's Add-on Partner API: five minutes).
@@ -94,7 +97,24 @@ pub(crate) async fn create(
         _ => return Err(Error::invalid("Give a grant of type authorization_code, or a refresh_token.")),
     };
     let tokens = exchange(&state, &from, &secret, given).await?;
-    Ok((StatusCode::CREATED, Json(shape(&tokens, kind)?)))
+    Ok((StatusCode::CREATED, Json(shape(&tokens.authorization, Some((&tokens.access, &tokens.refresh)), kind)?)))
+}
+
+/// `DELETE /oauth/tokens/{token}`, by its id: a client's access token is worthless when this has answered; what it was
+/// refreshed with is not.
+pub(crate) async fn delete(
+    caller: Permitted<ManageAccount>,
+    State(state): State<Shared>,
+    Path(identity): Path<String>,
+) -> Result<Json<OAuthToken>> {
+    let own = authorizations::of_caller(&state, &caller).await?;
+    let mut own = own.into_iter().filter(|entry| entry.refresh_token.is_some());
+    let found = own.find(|entry| entry.token.as_ref().is_some_and(|token| token.id.to_string() == identity));
+    let found = found.ok_or_else(|| Error::not_found("token"))?;
+    let mut write = state.store.write().await?;
+    store::authorizations::forget_token(&mut write, found.id).await?;
+    write.commit().await?;
+    Ok(Json(shape(&found, None, "authorization_code")?))
 }
 
 /// Exchanges what was given for new tokens, if it is good and the secret is that of its client.
@@ -173,16 +193,16 @@ pub(crate) fn in_seconds(seconds: i64) -> Timestamp {
     Timestamp::from_micros(Timestamp::now().micros() + seconds * 1_000_000)
 }
 
-fn shape(tokens: &Tokens, kind: &'static str) -> Result<OAuthToken> {
-    let entry = &tokens.authorization;
+/// How the API shows a client's tokens; they are redacted unless they are `known`.
+fn shape(entry: &Authorization, known: Option<(&Secret, &Secret)>, kind: &'static str) -> Result<OAuthToken> {
     let (Some(access), Some(refresh)) = (&entry.token, &entry.refresh_token) else { return Err(Error::broken()) };
     Ok(OAuthToken {
         id: access.id.uuid(),
-        access_token: shown(access, Some(&tokens.access), entry.expires_at),
+        access_token: shown(access, known.map(|known| known.0), entry.expires_at),
         authorization: Id { id: entry.id.uuid() },
         client: None,
         grant: GrantType { kind },
-        refresh_token: shown(refresh, Some(&tokens.refresh), None),
+        refresh_token: shown(refresh, known.map(|known| known.1), None),
         session: Empty {},
         user: Id { id: entry.account_id.uuid() },
         created_at: entry.created_at.into(),

@@ -6,6 +6,7 @@ use axum::extract::Path;
 use schema::{Named, Provider, Region};
 
 use crate::http::error::{Error, Result};
+use crate::http::list;
 use crate::http::permitted::Permitted;
 use crate::resources::catalogue::{self, SINCE};
 
@@ -19,6 +20,11 @@ pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<[Region; 1]> {
 /// `GET /regions/{region}`
 pub(crate) async fn info(_caller: Permitted<Browse>, Path(identity): Path<String>) -> Result<Json<Region>> {
     if catalogue::is(&identity, "region", NAME) { Ok(Json(region())) } else { Err(Error::not_found("region")) }
+}
+
+/// `GET /regions/{region}/addon-region-capabilities`: there are no add-on services.
+pub(crate) async fn capabilities(_caller: Permitted<Browse>, Path(identity): Path<String>) -> Result {
+    if catalogue::is(&identity, "region", NAME) { Ok(list::nothing()) } else { Err(Error::not_found("region")) }
 }
 
 /// How others show the region.

@@ -3,7 +3,7 @@
 use std::slice;
 
 use access::OnApp;
-use access::action::{Rollback, ViewApp};
+use access::action::{Deploy, Rollback, ViewApp};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -23,16 +23,21 @@ use crate::http::list::{self, Key, Sort};
 use crate::http::permitted::Permitted;
 use crate::http::range::Range;
 use crate::http::state::{Shared, State as ApiState};
-use crate::resources::{account, apps};
+use crate::resources::{account, apps, slugs};
 use crate::streams::output;
 
 const SORTS: &[Sort<Release>] =
     &[("id", |release| Key::text(&release.id)), ("version", |release| Key::Number(release.version.number()))];
 
-/// What `POST /apps/{app}/releases` takes: a rollback.
+/// The longest description of a release in characters.
+const LONGEST_DESCRIPTION: usize = 1000;
+
+/// What `POST /apps/{app}/releases` takes: a release to go back to, or a slug.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Create {
     release: Option<String>,
+    slug: Option<String>,
+    description: Option<String>,
 }
 
 /// What a release is shown with.
@@ -67,19 +72,40 @@ pub(crate) async fn info(
     Ok(Json(View::new(&state, &base, &own, slice::from_ref(&release)).await?.shape(&release)))
 }
 
-/// `POST /apps/{app}/releases`: back to the slug and config vars of an earlier release.
+/// `POST /apps/{app}/releases`: back to the slug and config vars of an earlier release, or a slug with the config vars
+/// of now.
 pub(crate) async fn create(
     own: Permitted<Rollback>,
     State(state): State<Shared>,
     base: Base,
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Release>)> {
-    let Some(identity) = body.release else {
-        return Err(Error::unbuilt("Releasing a slug by its id"));
+    let made = match (body.release, body.slug) {
+        (Some(release), _) => {
+            let to = find(&state, &own.app, &release).await?;
+            state.releases.rollback(&own.app, &to, own.caller.account.id).await?
+        }
+        (None, Some(slug)) => of_slug(&state, &own.also::<Deploy>()?, &slug, body.description).await?,
+        (None, None) => return Err(Error::invalid("Give a release to go back to, or a slug.")),
     };
-    let to = find(&state, &own.app, &identity).await?;
-    let made = state.releases.rollback(&own.app, &to, own.caller.account.id).await?;
     Ok((StatusCode::CREATED, Json(View::new(&state, &base, &own, slice::from_ref(&made)).await?.shape(&made))))
+}
+
+async fn of_slug(
+    state: &ApiState,
+    own: &access::Permitted<Deploy>,
+    identity: &str,
+    description: Option<String>,
+) -> Result<Release> {
+    let slug = slugs::find(state, &own.app, identity).await?;
+    let description = description.filter(|text| !text.trim().is_empty());
+    let long = |text: &String| text.chars().count() > LONGEST_DESCRIPTION || text.chars().any(char::is_control);
+    if description.as_ref().is_some_and(long) {
+        return Err(Error::invalid(format!(
+            "A description has at most {LONGEST_DESCRIPTION} characters, on one line."
+        )));
+    }
+    Ok(state.releases.of_slug(&own.app, &slug, description.as_deref(), own.caller.account.id).await?)
 }
 
 /// The release of an app an identity names.

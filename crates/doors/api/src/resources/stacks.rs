@@ -1,6 +1,6 @@
 //! `/stacks`.
 
-use access::action::Browse;
+use access::action::{Browse, ViewApp};
 use axum::Json;
 use axum::extract::Path;
 use vocabulary::Stack;
@@ -11,6 +11,11 @@ use crate::resources::catalogue::{self, SINCE};
 
 /// `GET /stacks`
 pub(crate) async fn list(_caller: Permitted<Browse>) -> Json<Vec<schema::Stack>> {
+    Json(Stack::ALL.into_iter().map(shape).collect())
+}
+
+/// `GET /apps/{app}/available-stacks`
+pub(crate) async fn of_app(_own: Permitted<ViewApp>) -> Json<Vec<schema::Stack>> {
     Json(Stack::ALL.into_iter().map(shape).collect())
 }
 

@@ -127,7 +127,8 @@ pub(crate) async fn of_member(
     answer(&state, &base, &range, apps, own.caller.account.id).await
 }
 
-async fn answer(state: &ApiState, base: &Base, range: &Range, apps: Vec<App>, caller: AccountId) -> Result {
+/// Apps as teams show them, to this account.
+pub(crate) async fn answer(state: &ApiState, base: &Base, range: &Range, apps: Vec<App>, caller: AccountId) -> Result {
     let view = View::of(state, base, &apps).await?;
     let joined = joined(state, caller).await?;
     list::answer(range, apps, SORTS, |app| shape(&view, app, joined.contains(&app.id)))

@@ -99,6 +99,7 @@ async fn set(state: &ApiState, own: &OnTeam, account: &Account, role: &str) -> R
     let mut write = state.store.write().await?;
     let member = store::team_members::set(&mut write, own.team.id, account.id, role).await?;
     let member = member.ok_or_else(last_admin)?;
+    store::team_invitations::withdraw(&mut write, own.team.id, account.id).await?;
     write.commit().await?;
     Ok(shape(&member, account))
 }
@@ -119,7 +120,8 @@ pub(crate) async fn find(state: &ApiState, own: &OnTeam, identity: &str) -> Resu
     Err(Error::not_found("team member"))
 }
 
-fn shape(member: &Member, account: &Account) -> TeamMember {
+/// How the API shows one.
+pub(crate) fn shape(member: &Member, account: &Account) -> TeamMember {
     TeamMember {
         id: member.id.uuid(),
         email: account.email.clone(),

@@ -1,12 +1,12 @@
 //! `/teams`: many users with apps in common.
 
-use access::action::{Browse, CreateTeam, ListApps, ManageTeam, ViewMembers, ViewTeam};
+use access::action::{Browse, CreateTeam, ListApps, ManageTeam, ViewTeam};
 use access::{OnTeam, TeamStanding};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use schema::{Permission, TeamFeature, TeamInfo, TeamPreferences};
+use schema::{Feature, Permission, TeamInfo, TeamPreferences};
 use serde::Deserialize;
 use store::teams::Team;
 use vocabulary::{InvalidTeamName, Permissions, TeamName, TeamRole};
@@ -24,6 +24,9 @@ const SORTS: &[Sort<(Team, TeamStanding)>] =
     &[("id", |(team, _)| Key::text(&team.id)), ("name", |(team, _)| Key::text(&team.name))];
 /// The feature by which the official command knows that the apps of a team have permissions.
 const ACCESS_CONTROLS: &str = "org-access-controls";
+
+/// Members see what is not locked, and add-ons need no leave.
+const PREFERENCES: TeamPreferences = TeamPreferences { default_permission: None, addons_controls: Some(false) };
 
 /// What `POST /teams` takes. The rest of what the schema has is about payment.
 #[derive(Debug, Deserialize)]
@@ -96,7 +99,7 @@ pub(crate) async fn permissions(_caller: Permitted<Browse>) -> Json<Vec<Permissi
 }
 
 /// `GET /teams/{team}/features`
-pub(crate) async fn features(_own: Permitted<ViewTeam>) -> Json<[TeamFeature; 1]> {
+pub(crate) async fn features(_own: Permitted<ViewTeam>) -> Json<[Feature; 1]> {
     Json([access_controls()])
 }
 
@@ -104,7 +107,7 @@ pub(crate) async fn features(_own: Permitted<ViewTeam>) -> Json<[TeamFeature; 1]
 pub(crate) async fn feature(
     _own: Permitted<ViewTeam>,
     Path((_, identity)): Path<(String, String)>,
-) -> Result<Json<TeamFeature>> {
+) -> Result<Json<Feature>> {
     let feature = access_controls();
     let same = catalogue::is(&identity, "team-feature", ACCESS_CONTROLS);
     if same { Ok(Json(feature)) } else { Err(Error::not_found("feature")) }
@@ -112,17 +115,25 @@ pub(crate) async fn feature(
 
 /// `GET /teams/{team}/preferences`
 pub(crate) async fn preferences(_own: Permitted<ViewTeam>) -> Json<TeamPreferences> {
-    Json(TeamPreferences { default_permission: None, addons_controls: Some(false) })
+    Json(PREFERENCES)
 }
 
-/// `GET /teams/{team}/invitations`: nobody is invited, those who have an account are taken in.
-pub(crate) async fn invitations(_own: Permitted<ViewMembers>) -> Response {
-    list::nothing()
+/// What `PATCH /teams/{team}/preferences` takes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Preferences {
+    #[serde(rename = "addons-controls")]
+    addons_controls: Option<bool>,
 }
 
-/// `GET /teams/{team}/addons`: there are none yet.
-pub(crate) async fn addons(_own: Permitted<ViewTeam>) -> Response {
-    list::nothing()
+/// `PATCH /teams/{team}/preferences`: what is the case can be asked for.
+pub(crate) async fn set_preferences(
+    _own: Permitted<ManageTeam>,
+    Body(body): Body<Preferences>,
+) -> Result<Json<TeamPreferences>> {
+    if body.addons_controls == Some(true) {
+        return Err(Error::unbuilt("A list of add-ons a team allows"));
+    }
+    Ok(Json(PREFERENCES))
 }
 
 fn parsed(name: &str) -> Result<TeamName> {
@@ -164,8 +175,8 @@ fn shape(team: &Team, standing: TeamStanding) -> TeamInfo {
     }
 }
 
-fn access_controls() -> TeamFeature {
-    TeamFeature {
+fn access_controls() -> Feature {
+    Feature {
         id: catalogue::id("team-feature", ACCESS_CONTROLS),
         name: ACCESS_CONTROLS,
         display_name: "App permissions",

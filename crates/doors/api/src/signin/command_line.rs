@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::authorizations::New;
 use tokio::sync::watch;
-use vocabulary::{AccountId, Secret};
+use vocabulary::{AccountId, Secret, SessionId};
 
 use crate::http::auth::{self, Credentials};
 use crate::http::body::Body as JsonBody;
@@ -45,8 +45,8 @@ const SECONDS: i64 = 365 * 24 * 3600;
 enum Answer {
     /// Nobody said anything yet.
     None,
-    /// Somebody let it in as themselves.
-    Yes(AccountId),
+    /// Somebody let it in as themselves, at a browser signed in with this session.
+    Yes(AccountId, SessionId),
     /// Somebody refused it, or it was forgotten.
     No,
 }
@@ -155,8 +155,9 @@ async fn told(state: &ApiState, id: &str, login: &Login) -> Option<Value> {
         *tokio::time::timeout(SIGN_OF_LIFE, answers.wait_for(|answer| *answer != Answer::None)).await.ok()?.ok()?;
     // Whoever waits twice is answered once.
     let told = match answer {
-        Answer::Yes(account) if state.logins.end(id) => match session(state, account, login).await {
-            Ok(token) => return Some(json!({ "access_token": token.reveal() })),
+        Answer::Yes(account, by) if state.logins.end(id) => match session(state, account, by, login).await {
+            Ok(Some(token)) => return Some(json!({ "access_token": token.reveal() })),
+            Ok(None) => "Whoever let the command line in was signed out meanwhile.".to_owned(),
             Err(error) => error.message().to_owned(),
         },
         _ => "The login was refused.".to_owned(),
@@ -164,8 +165,9 @@ async fn told(state: &ApiState, id: &str, login: &Login) -> Option<Value> {
     Some(json!({ "error": told }))
 }
 
-/// Begins a session for the command, and the token that ends with it.
-async fn session(state: &ApiState, account: AccountId, login: &Login) -> ApiResult<Secret> {
+/// Begins a session for the command, and the token that ends with it; nothing if the session that let it in has ended.
+/// From here on the two are apart: who signs out of the browser stays logged in at the command line.
+async fn session(state: &ApiState, account: AccountId, by: SessionId, login: &Login) -> ApiResult<Option<Secret>> {
     let (token, ends) = (new_token(), in_seconds(SECONDS));
     let scope = ["global".to_owned()];
     let new = New {
@@ -177,11 +179,14 @@ async fn session(state: &ApiState, account: AccountId, login: &Login) -> ApiResu
         expires_at: Some(ends),
     };
     let mut write = state.store.write().await?;
+    if !store::sessions::lives(&mut write, by).await? {
+        return Ok(None);
+    }
     let session = store::sessions::create(&mut write, account, None, &login.description, ends).await?;
     let made = store::authorizations::create(&mut write, &new).await?;
     store::authorizations::bind_to_session(&mut write, made.id, session.id).await?;
     write.commit().await?;
-    Ok(token)
+    Ok(Some(token))
 }
 
 /// `GET /auth/browser/{login}`
@@ -213,12 +218,12 @@ pub(crate) async fn answer(
 ) -> Result {
     visitor.sent(&state, &fields)?;
     let login = find(&state, &id)?;
-    let Some((account, _)) = &visitor.signed_in else {
+    let Some((account, session)) = &visitor.signed_in else {
         return Ok(redirect(&sign_in_first(&format!("/auth/browser/{id}")), None));
     };
     let yes = fields.text("answer") == "yes";
     // The first answer stands.
-    let answer = if yes { Answer::Yes(account.id) } else { Answer::No };
+    let answer = if yes { Answer::Yes(account.id, session.id) } else { Answer::No };
     login.answer.send_if_modified(|known| {
         let first = *known == Answer::None;
         if first {

@@ -30,7 +30,8 @@ pub(crate) async fn change(
     visitor.sent(&state, &fields)?;
     match changed(&state, &visitor, &from, &fields).await {
         Ok(()) => {
-            let body = "<p>All other browsers and command lines that were logged in as you have to log in again.</p>\n\
+            let body = "<p>All other browsers and command lines that were logged in as you have to log in again. Tokens \
+                        made by hand stay good: <code>heroku authorizations</code> lists them.</p>\n\
                         <p><a href=\"/login\">Done</a></p>";
             Ok(shown(StatusCode::OK, "The password is changed", body))
         }

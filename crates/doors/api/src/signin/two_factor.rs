@@ -1,5 +1,6 @@
 //! `/login/two-factor`: turning the second factor on and off. Each needs a code, so that nobody is locked out by a
-//! secret that did not arrive, nor by somebody at a browser that was left open.
+//! secret that did not arrive. Turning it on needs the password as well: whoever finds a browser left open must not
+//! make the account theirs.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -9,9 +10,10 @@ use store::accounts::Account;
 use vocabulary::{Secret, Timestamp};
 
 use crate::http::base::Base;
+use crate::http::client::ClientAddress;
 use crate::http::error::Error;
-use crate::http::second_factor;
 use crate::http::state::{Shared, State as ApiState};
+use crate::http::{password, second_factor};
 use crate::signin::fields::Fields;
 use crate::signin::home::{redirect, sign_in_first};
 use crate::signin::page::{Field, Result, Text, complaint, shown, signed_in_as};
@@ -30,7 +32,13 @@ pub(crate) async fn show(State(state): State<Shared>, visitor: Visitor, base: Ba
 }
 
 /// `POST /login/two-factor/on`
-pub(crate) async fn turn_on(State(state): State<Shared>, visitor: Visitor, base: Base, fields: Fields) -> Result {
+pub(crate) async fn turn_on(
+    State(state): State<Shared>,
+    visitor: Visitor,
+    base: Base,
+    from: ClientAddress,
+    fields: Fields,
+) -> Result {
     visitor.sent(&state, &fields)?;
     let Some((account, _)) = &visitor.signed_in else { return Ok(redirect(&sign_in_first(HERE), None)) };
     if account.second_factor {
@@ -39,6 +47,17 @@ pub(crate) async fn turn_on(State(state): State<Shared>, visitor: Visitor, base:
     let Some(secret) = visitor.open::<Secret>(&state, SECRET, fields.text("secret")) else {
         return Ok(redirect(HERE, None));
     };
+    match password::is_of(&state, &from, account, &fields.secret("password")).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let wrong = "That is not your password.";
+            return on_form(&state, &visitor, account, &base, &secret, Some(wrong));
+        }
+        Err(error) if error.status().is_client_error() => {
+            return on_form(&state, &visitor, account, &base, &secret, Some(error.message()));
+        }
+        Err(error) => return Err(error.into()),
+    }
     let code = fields.text("code").replace(' ', "");
     let Some(step) = second_factor::step_of(&secret, &code, Timestamp::now()) else {
         let wrong = "That is not the code of this moment. Is the clock of your phone right?";
@@ -91,7 +110,7 @@ fn on_form(
     let body = format!(
         "{}<p>Scan this with an authenticator on your phone, or <a href=\"{}\">open it there</a>:</p>\n{}\n\
          <p class=\"hint\">Or type this secret into it: <code>{}</code></p>\n\
-         <form method=\"post\" action=\"{HERE}/on\">\n{}<input type=\"hidden\" name=\"secret\" value=\"{}\">\n{}\
+         <form method=\"post\" action=\"{HERE}/on\">\n{}<input type=\"hidden\" name=\"secret\" value=\"{}\">\n{}{}\
          <div class=\"actions\"><button>Turn on</button></div>\n</form>\n{}",
         complaint(wrong),
         Text(&address(account, base, secret)),
@@ -100,6 +119,7 @@ fn on_form(
         visitor.hidden_field(),
         visitor.seal(state, SECRET, secret)?,
         code_field("The code it shows", wrong.is_some()),
+        password_field(wrong.is_some()),
         signed_in_as(visitor, &account.email, HERE),
     );
     Ok(shown(status, "Turn on the second factor", &body))
@@ -121,6 +141,11 @@ fn off_form(visitor: &Visitor, account: &Account, wrong: Option<&Error>) -> axum
 
 fn code_field(label: &'static str, wrong: bool) -> Field<'static> {
     Field { label, name: "code", kind: "text", autocomplete: "one-time-code", value: "", first: true, wrong }
+}
+
+fn password_field(wrong: bool) -> Field<'static> {
+    let autocomplete = "current-password";
+    Field { label: "Your password", name: "password", kind: "password", autocomplete, value: "", first: false, wrong }
 }
 
 /// What authenticators scan ("Key Uri Format" of Google Authenticator's wiki).

@@ -4,7 +4,7 @@
 use access::{Act, Caller, Denied, OnApp};
 use serde::{Deserialize, Serialize};
 use store::Store;
-use vocabulary::{AccountId, AppId};
+use vocabulary::{AccountId, AppId, AuthorizationId};
 
 use crate::http::error::Result;
 use crate::streams::ticket;
@@ -14,18 +14,26 @@ use crate::streams::ticket;
 pub(super) struct Reader {
     app: AppId,
     account: AccountId,
+    /// What they asked with; nothing for email and password.
+    authorization: Option<AuthorizationId>,
 }
 
 impl Reader {
     /// Whoever asks for an address now.
     pub(super) fn new(own: &OnApp) -> Self {
-        Self { app: own.app.id, account: own.caller.account.id }
+        let authorization = own.caller.authorization.as_ref().map(|authorization| authorization.id);
+        Self { app: own.app.id, account: own.caller.account.id, authorization }
     }
 
-    /// Whether they still may; the address leads nowhere if not. How far their token reached was decided when they got
-    /// the address.
+    /// Whether they still may; the address leads nowhere if not, nor once what they asked with has ended. How far their
+    /// token reached was decided when they got the address.
     pub(super) async fn still<A: Act<On = OnApp>>(self, store: &Store) -> Result<access::Permitted<A>> {
         let account = store::accounts::get(store, self.account).await?.ok_or_else(ticket::gone)?;
+        if let Some(authorization) = self.authorization
+            && !store::authorizations::lives(store, authorization).await?
+        {
+            return Err(ticket::gone());
+        }
         let caller = Caller { account, authorization: None };
         match access::permit(store, caller, &self.app.to_string()).await {
             Ok(permitted) => Ok(permitted),

@@ -3,7 +3,11 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test without its fixture must stop")]
 
+pub(crate) mod entries;
+pub(crate) mod world;
+
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
@@ -33,7 +37,7 @@ pub(crate) struct Api {
     pub(crate) other: User,
     /// Repositories that were removed.
     pub(crate) removed: Arc<Mutex<Vec<AppId>>>,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// Somebody who can sign in.
@@ -55,11 +59,10 @@ pub(crate) struct Answer {
 impl Api {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let key = store::seal::SealKey::generate();
-        let store = Store::open(&folder.path().join("slipway.db"), key).await.unwrap();
+        let store = store(folder.path()).await;
         let removed = Arc::new(Mutex::new(vec![]));
         let (sink, queue) = LogSink::new();
-        let platform = platform(&store, &folder, sink.clone(), Arc::clone(&removed));
+        let platform = platform(&store, folder.path(), sink.clone(), Arc::clone(&removed));
         tokio::spawn(platform.logs.clone().run(queue));
         let owner = user(&store, "owner@example.com").await;
         let other = user(&store, "other@example.com").await;
@@ -161,6 +164,18 @@ impl Answer {
     }
 }
 
+/// The store in a folder, made there if there is none.
+pub(crate) async fn store(folder: &Path) -> Store {
+    let key = store::seal::SealKey::load_or_create(&folder.join("seal.key")).unwrap();
+    Store::open(&folder.join("slipway.db"), key).await.unwrap()
+}
+
+/// The API over what an earlier one left in a folder, as after a restart.
+pub(crate) async fn reopened(folder: &Path) -> Router {
+    let (sink, _nobody_reads) = LogSink::new();
+    api::router(platform(&store(folder).await, folder, sink, Arc::default()))
+}
+
 /// A request with a token or without.
 pub(crate) fn request(method: Method, path: &str, token: Option<&Secret>) -> http::request::Builder {
     let request = Request::builder().method(method).uri(path).header("host", "api.example:5080");
@@ -192,20 +207,21 @@ fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, j
 }
 
 async fn user(store: &Store, email: &'static str) -> User {
-    let (password, token) = api::create_administrator(store, email).await.unwrap();
+    let mut kept = None;
+    let keep = |password: &Secret, token: &Secret| {
+        kept = Some((password.clone(), token.clone()));
+        Ok(())
+    };
+    api::create_administrator(store, email, keep).await.unwrap();
+    let (password, token) = kept.unwrap();
     User { email, password, token }
 }
 
-fn platform(
-    store: &Store,
-    folder: &tempfile::TempDir,
-    sink: LogSink,
-    removed: Arc<Mutex<Vec<AppId>>>,
-) -> api::Platform {
+fn platform(store: &Store, folder: &Path, sink: LogSink, removed: Arc<Mutex<Vec<AppId>>>) -> api::Platform {
     let wakers = work::Wakers::default();
-    let outputs = blobs::Outputs::open(&folder.path().join("outputs")).unwrap();
-    let blobs = blobs::Blobs::open(&folder.path().join("blobs")).unwrap();
-    let (engine, _connection) = engine::Engine::new(folder.path().join("engine.sock"), 1);
+    let outputs = blobs::Outputs::open(&folder.join("outputs")).unwrap();
+    let blobs = blobs::Blobs::open(&folder.join("blobs")).unwrap();
+    let (engine, _connection) = engine::Engine::new(folder.join("engine.sock"), 1);
     let releases = releases::Releases::new(
         store.clone(),
         wakers.clone(),
@@ -244,7 +260,7 @@ fn platform(
         releases,
         dynos,
         builds: builds.unwrap(),
-        logs: logs::Logs::new(folder.path().join("logs"), None),
+        logs: logs::Logs::new(folder.join("logs"), None),
         outputs,
         blobs,
         repositories: api::Repositories::new(|_| async { Ok(()) }, remove),

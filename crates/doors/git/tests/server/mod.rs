@@ -126,21 +126,26 @@ impl Door {
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Vec<u8>) {
-        self.ask(axum::http::Request::get(format!("/app.git/{path}")), vec![]).await
+        self.ask(axum::http::Request::get(format!("/app.git/{path}")), vec![].into()).await
     }
 
     pub(crate) async fn post(&self, service: &str, body: &[u8]) -> (u16, Vec<u8>) {
-        let request = axum::http::Request::post(format!("/app.git/{service}"))
-            .header("content-type", format!("application/x-{service}-request"));
-        self.ask(request, body.to_vec()).await
+        self.post_slowly(service, body.to_vec().into()).await
     }
 
-    async fn ask(&self, request: axum::http::request::Builder, body: Vec<u8>) -> (u16, Vec<u8>) {
+    /// Sends a body at its own pace.
+    pub(crate) async fn post_slowly(&self, service: &str, body: axum::body::Body) -> (u16, Vec<u8>) {
+        let request = axum::http::Request::post(format!("/app.git/{service}"))
+            .header("content-type", format!("application/x-{service}-request"));
+        self.ask(request, body).await
+    }
+
+    async fn ask(&self, request: axum::http::request::Builder, body: axum::body::Body) -> (u16, Vec<u8>) {
         use base64::Engine as _;
         use tower::ServiceExt as _;
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!(":{TOKEN}"));
         let request = request.header("authorization", format!("Basic {credentials}"));
-        let request = request.body(axum::body::Body::from(body)).unwrap();
+        let request = request.body(body).unwrap();
         let answer = self.serving().router.clone().oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.into_body().collect().await.unwrap().to_bytes().to_vec())

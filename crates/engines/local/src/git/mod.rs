@@ -13,6 +13,7 @@
 //! A repository is deleted with its app; should that have failed, `rooms/retention` finds it without one. What grows
 //! in it is bounded by `tidy`, which the same room asks for.
 
+mod lasting;
 mod tidy;
 
 use std::fs;
@@ -25,6 +26,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crashpoints::Point;
 use engine::{GitService, Refusal};
 use rustix::process::Resource;
 use sys::confine::{Confinement, Files, confine};
@@ -32,8 +34,11 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, Semaphore};
 use vocabulary::AppId;
 
-/// Git children at once; more wait. Each may hold a pack's window in memory.
+/// Git children of clients at once; more wait. Each may hold a pack's window in memory.
 const CHILDREN: usize = 32;
+/// Git children of ours at once, which make and tidy repositories: clients that hold all of their places, for an hour
+/// at worst, must not keep new apps from having a repository.
+const HOUSEKEEPERS: usize = 2;
 /// No push takes longer; Heroku ends builds after 15 minutes, and a pack travels before that.
 const PATIENCE: Duration = Duration::from_hours(1);
 /// Address space: packs are mapped, so it is larger than what git keeps in memory.
@@ -60,11 +65,12 @@ pub struct RepositoriesConfig {
     pub max_input_bytes: u64,
 }
 
-/// The repositories of this host; clones share the limit on git children.
+/// The repositories of this host; clones share the limits on git children.
 #[derive(Debug, Clone)]
 pub struct Repositories {
     config: Arc<RepositoriesConfig>,
     children: Arc<Semaphore>,
+    housekeepers: Arc<Semaphore>,
     /// Held while one is made: two that make the same would delete each other's beginnings.
     creating: Arc<Mutex<()>>,
 }
@@ -81,8 +87,9 @@ impl Repositories {
                 fs::remove_dir_all(entry.path())?;
             }
         }
-        let children = Arc::new(Semaphore::new(CHILDREN));
-        Ok(Self { config: Arc::new(config.clone()), children, creating: Arc::default() })
+        let config = Arc::new(config.clone());
+        let (children, housekeepers) = (Semaphore::new(CHILDREN), Semaphore::new(HOUSEKEEPERS));
+        Ok(Self { config, children: children.into(), housekeepers: housekeepers.into(), creating: Arc::default() })
     }
 
     /// Makes an empty repository, if the app has none. It appears whole or not at all.
@@ -101,13 +108,16 @@ impl Repositories {
         // No template: it would bring sample hooks.
         command.args(["init", "--quiet", "--bare", "--initial-branch=main", "--template=", "."]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let status = self.wait(command, &fresh, vec![], self.largest_input()).await?;
+        let status = self.wait(&self.housekeepers, command, &fresh, vec![], self.largest_input()).await?;
         if status != 0 {
             return Err(Refusal::Failed(format!("git init ended with {status}")));
         }
+        lasting::everything(fresh.clone()).await.map_err(failed("make a repository last"))?;
         match fs::rename(&fresh, &target) {
             Err(_) if target.exists() => Ok(()),
-            done => done.map_err(failed("put a repository in place")),
+            done => {
+                done.and_then(|()| lasting::folder(&self.config.folder)).map_err(failed("put a repository in place"))
+            }
         }
     }
 
@@ -143,7 +153,12 @@ impl Repositories {
         }
         let [stdin, stdout, stderr] = standard;
         command.stdin(stdin).stdout(stdout).stderr(stderr);
-        self.wait(command, &repository, hook, self.largest_input()).await
+        let status = self.wait(&self.children, command, &repository, hook, self.largest_input()).await?;
+        if service == GitService::Receive && status == 0 {
+            lasting::folders(repository).await.map_err(failed("make a push last"))?;
+            crashpoints::reach(Point::EngineGitEnded);
+        }
+        Ok(status)
     }
 
     fn path(&self, app: AppId) -> PathBuf {
@@ -175,18 +190,19 @@ impl Repositories {
 
     async fn wait(
         &self,
+        places: &Semaphore,
         mut command: std::process::Command,
         repository: &Path,
         hook: Vec<(OwnedFd, i32)>,
         largest_file: u64,
     ) -> Result<i32, Refusal> {
-        let _place = self.children.acquire().await.map_err(|error| Refusal::Failed(error.to_string()))?;
-        let places = confine(&mut command, self.confinement(repository, hook, largest_file));
-        let places = places.map_err(|error| Refusal::Failed(error.to_string()))?;
+        let _place = places.acquire().await.map_err(|error| Refusal::Failed(error.to_string()))?;
+        let descriptors = confine(&mut command, self.confinement(repository, hook, largest_file));
+        let descriptors = descriptors.map_err(|error| Refusal::Failed(error.to_string()))?;
         let mut command = Command::from(command);
         let mut child = command.kill_on_drop(true).spawn().map_err(failed("start git"))?;
         // The command holds our ends of the child's descriptors; while they are open, nobody sees the child's end.
-        drop((command, places));
+        drop((command, descriptors));
         match tokio::time::timeout(PATIENCE, child.wait()).await {
             Ok(status) => status.map(as_shell).map_err(failed("wait for git")),
             Err(_) => Err(Refusal::Failed("git took too long".to_owned())),
@@ -217,7 +233,7 @@ impl Repositories {
 }
 
 /// What is the same for every repository. On the command line, where nothing in a repository overrules it.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 17] = [
     // Malformed objects and hostile trees (`.git` in disguise, `..`, `.gitmodules` tricks) are refused.
     "transfer.fsckObjects=true",
     "receive.fsckObjects=true",
@@ -235,6 +251,10 @@ const SETTINGS: [&str; 15] = [
     // The owner is checked by us; git sees the folder above as foreign.
     "safe.directory=*",
     "core.logAllRefUpdates=false",
+    // What git wrote is on the disk before it says so; by itself it syncs neither loose objects nor references. Folders
+    // are ours to sync: see `lasting`.
+    "core.fsync=committed,loose-object,reference",
+    "core.fsyncMethod=batch",
     // Bounds memory: one thread, small windows, large files in streams.
     "pack.threads=1",
     "pack.windowMemory=64m",

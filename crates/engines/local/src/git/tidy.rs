@@ -41,7 +41,7 @@ impl Repositories {
         command.args(["gc", "--quiet", &age]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // One pack of all there is: larger than any single push.
-        match self.wait(command, &repository, vec![], u64::MAX).await? {
+        match self.wait(&self.housekeepers, command, &repository, vec![], u64::MAX).await? {
             0 => Ok(()),
             status => Err(Refusal::Failed(format!("git gc ended with {status}"))),
         }

@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crashpoints::Point;
 use engine::{Discarded, PAGE, Packed, Refusal, Variant};
 use vocabulary::Digest;
 
@@ -162,7 +163,9 @@ impl Images {
         let written = layer::pack(&self.config, prefix, limit_bytes, tar, &mut blob)?;
         let about = blob.metadata().map_err(Error::Blob)?;
         tracing::debug!(target: "timing", step = "image made", prefix);
+        crashpoints::reach(Point::EngineImageMade);
         self.publish(&written)?;
+        crashpoints::reach(Point::EngineImagePublished);
         let layer::Written { digest, tar_bytes, .. } = written;
         Ok(Packed { digest, tar_bytes, blob_bytes: about.len() })
     }

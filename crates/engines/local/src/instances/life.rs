@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 use std::path::Path;
 use std::sync::Arc;
 
+use crashpoints::Point;
 use engine::{Event, Exit};
 use shim::{EXIT, FromShim, Process};
 use tokio::process::Child;
@@ -23,6 +24,7 @@ impl Instances {
             exit = self.exit(&instance, &link) => exit,
             never = self.watch_port(&instance, process) => match never {},
         };
+        crashpoints::reach(Point::EngineExited);
         instance.state.send_replace(State::Exited(exit));
         self.say(Event::Exited { id: instance.id(), exit });
         if let Some(mut child) = child
@@ -108,7 +110,9 @@ impl Instances {
         if let Err(error) = std::fs::remove_file(data.join(record::FILE)) {
             tracing::debug!(dyno.id = %id, %error, "an instance had no record");
         }
+        crashpoints::reach(Point::EngineUnrecorded);
         self.shared.network.detach(record.address).await;
+        crashpoints::reach(Point::EngineReleased);
     }
 
     /// Deletes what is left of an instance: its cgroup and its folders.

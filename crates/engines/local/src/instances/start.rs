@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use crashpoints::Point;
 use engine::{Event, InstanceSpec, Kind, Refusal};
 use shim::{FromShim, Job, Process, STAGE, Streams, ToShim};
 use tokio::process::{Child, Command};
@@ -41,6 +42,7 @@ impl Instances {
     pub(super) async fn bring_up(self, instance: Arc<Instance>, fds: Vec<OwnedFd>) {
         match self.try_to_start(&instance, fds).await {
             Ok((link, child, process)) => {
+                crashpoints::reach(Point::EngineRunning);
                 let link = Arc::new(link);
                 instance.state.send_replace(State::Running { listening: None, link: Arc::clone(&link) });
                 let spec = &instance.record.spec;
@@ -61,6 +63,7 @@ impl Instances {
         let (link, theirs) = Link::pair().map_err(failed("make a pair of sockets"))?;
         // The shim starts while its instance's parts are made.
         let child = self.spawn_shim(theirs).map_err(failed("start a shim"))?;
+        crashpoints::reach(Point::EngineShimSpawned);
         let (this, record) = (self.clone(), instance.record.clone());
         let prepared = tokio::task::spawn_blocking(move || this.prepare(&record)).await;
         let job = prepared.map_err(|error| Refusal::Failed(error.to_string()))??;
@@ -75,6 +78,7 @@ impl Instances {
         let attached = self.shared.network.attach(network.as_fd(), job.address, instance.record.spec.kind).await;
         attached.map_err(|error| Refusal::Failed(error.to_string()))?;
         drop(network);
+        crashpoints::reach(Point::EngineNetworkAttached);
         tracing::debug!(target: "timing", step = "network attached", kind = ?instance.record.spec.kind);
         link.send(&ToShim::Go, &[]).map_err(failed("start the program"))?;
         match expect(&link).await? {
@@ -97,19 +101,23 @@ impl Instances {
             make_private(folder).map_err(failed("make a folder"))?;
         }
         record.write(&data).map_err(failed("write the record"))?;
+        crashpoints::reach(Point::EngineRecorded);
         self.shared.cgroups.make(spec.id, &spec.limits).map_err(failed("make a cgroup"))?;
         let disk = data.join(shim::DISK);
         self.shared.disks.make(spec.limits.disk_bytes, &disk).map_err(failed("make a writable layer"))?;
+        crashpoints::reach(Point::EngineDiskMade);
         let mut writable: Vec<String> = WRITABLE.map(str::to_owned).to_vec();
         if spec.kind == Kind::Build {
             writable.push(inside_contract::CACHE.to_owned());
         }
+        let layers = self.layers(spec)?;
+        crashpoints::reach(Point::EngineLayersMounted);
         Ok(Job {
             host_name: spec.id.to_string(),
             data_folder: data,
             run_folder: run,
             programs: self.shared.programs.clone(),
-            layers: self.layers(spec)?,
+            layers,
             writable,
             first_id: self.shared.config.first_id + record.range * IDS,
             address: record.address,

@@ -8,7 +8,7 @@ use store::Store;
 use store::accounts::Account;
 use store::apps::App;
 use store::builds::Build;
-use vocabulary::{Digest, DynoName, DynoSize, DynoState, ProcessType, Secret, Stack, Timestamp};
+use vocabulary::{BuildId, Digest, DynoName, DynoSize, DynoState, ProcessType, Secret, Stack, Timestamp};
 use work::{Jobs, Wakers};
 
 use crate::sim::Sim;
@@ -77,6 +77,7 @@ impl Bench {
 
     pub(crate) async fn start(&self) -> Build {
         let new = New {
+            id: BuildId::new(),
             source: self.source(),
             strip_top_folder: false,
             source_version: Some("1234abcd5678ef901234abcd5678ef901234abcd"),

@@ -1,7 +1,7 @@
 //! An app's dynos against its formation and its current release.
 //!
 //! - `web` starts the new before it stops the old, one at a time; the old goes once the new is up. Without memory for
-//!   both, the old stops first.
+//!   both, or with the feature `preboot` off, the old stops first.
 //! - Every other type stops first, so that no worker or clock runs twice; on a new release it does so once the first
 //!   new web dyno is up, or at once if there is none.
 //! - A dyno is fresh if it runs the current release in the wanted size and nobody asked for its restart; else stale.
@@ -18,7 +18,8 @@ use super::{AppView, Current, New, Plan, Step, Wanted, Why, World};
 /// The steps that bring the app's dynos in line with what is wanted.
 pub(super) fn plan(world: &World<'_>, id: AppId, app: &AppView, settled: &HashSet<DynoId>, plan: &mut Plan) {
     let Some(current) = &app.current else { return };
-    let view = View { world, id, current, settled };
+    let may_surge = world.config.may_surge && !app.stops_first;
+    let view = View { world, id, current, settled, may_surge };
     let names = by_name(app);
     let mut surging = view.surging(&names);
     let gate = view.gate(&names);
@@ -55,6 +56,8 @@ struct View<'a> {
     id: AppId,
     current: &'a Current,
     settled: &'a HashSet<DynoId>,
+    /// Whether an old and a new web dyno may run side by side.
+    may_surge: bool,
 }
 
 fn by_name(app: &AppView) -> BTreeMap<DynoName, Place<'_>> {
@@ -98,9 +101,7 @@ impl View<'_> {
             let serving = sorted.stale.iter().any(|dyno| dyno.state == DynoState::Up);
             let booting = sorted.fresh.is_some_and(|fresh| !self.is_up(fresh));
             let missing = sorted.fresh.is_none() && !serving;
-            sorted.leaving
-                || (sorted.fresh.is_some() && serving)
-                || (!self.world.config.may_surge && (booting || missing))
+            sorted.leaving || (sorted.fresh.is_some() && serving) || (!self.may_surge && (booting || missing))
         })
     }
 
@@ -117,23 +118,24 @@ impl View<'_> {
         let (serving, useless): (Vec<&Dyno>, Vec<&Dyno>) =
             sorted.stale.iter().partition(|dyno| dyno.state == DynoState::Up);
         self.give_up(&useless, plan);
-        let may_surge = self.world.config.may_surge;
         match sorted.fresh {
             Some(fresh) if self.is_up(fresh) => self.stop_all(&serving, Why::Replaced, plan),
             Some(fresh) => self.restart_if_crashed(fresh, plan),
             None if serving.is_empty() => {
-                if may_surge || !sorted.leaving {
+                if self.may_surge || !sorted.leaving {
                     self.create(place, wanted, command, &sorted, plan);
                 }
             }
             None if *surging => {}
-            None if may_surge => {
+            None if self.may_surge => {
                 *surging = true;
                 self.create(place, wanted, command, &sorted, plan);
             }
             None => {
                 *surging = true;
-                self.stop_all(&serving, Why::MakesRoom, plan);
+                // Whoever switched preboot off need not be told why; whoever lacks memory is.
+                let why = if self.world.config.may_surge { Why::Replaced } else { Why::MakesRoom };
+                self.stop_all(&serving, why, plan);
             }
         }
     }

@@ -48,6 +48,7 @@ impl Case {
         });
         let view = AppView {
             current: Some(Current { release: new, process_types: ProcessTypes(types.into()) }),
+            stops_first: false,
             wanted: wanted.collect(),
             dynos: vec![],
         };
@@ -191,6 +192,21 @@ fn the_next_web_is_replaced_when_the_old_one_is_gone() {
     case.view.dynos.remove(0);
     case.observed.removed(old);
     assert_eq!(case.steps(), ["create web.2"]);
+}
+
+#[test]
+fn without_preboot_the_old_web_stops_first() {
+    let mut case = Case::new(&[("web", 1), ("worker", 1)]);
+    case.view.stops_first = true;
+    let old = case.dyno("web.1", case.old, DynoState::Up, &Has::Listening);
+    case.dyno("worker.1", case.old, DynoState::Up, &Has::Running);
+    assert_eq!(case.steps(), ["stop web.1 Replaced"]);
+    case.row(old).state = DynoState::Down;
+    case.memory.terminated.insert(old, case.now);
+    assert_eq!(case.steps(), NOTHING);
+    case.view.dynos.remove(0);
+    case.observed.removed(old);
+    assert_eq!(case.steps(), ["create web.1"]);
 }
 
 #[test]

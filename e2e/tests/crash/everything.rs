@@ -1,0 +1,63 @@
+//! Everything is killed at once: supervisor, engine, control, router, the parents of dynos, dynos, builds.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use e2e::{Client, Failure, Platform, ensure, until};
+
+/// How long after `slipway up` has come up everything must be at rest.
+const REST: Duration = Duration::from_secs(10);
+
+/// Later and later into a push: each time `slipway up` takes away what is left and brings everything back.
+pub fn killed_at_once_is_healed_by_up(soak: u32) -> Result<(), Failure> {
+    let mut platform = Platform::start()?;
+    let app = {
+        let client = Client::new(&platform)?;
+        let app = client.deploy_app("versions")?;
+        client.get_until(&app, "/", |response| response.status == 200)?;
+        app
+    };
+    let mut slowest = Duration::ZERO;
+    for round in 0..4 * soak {
+        // A second app, whose push is under way when the end comes.
+        let second = {
+            let client = Client::new(&platform)?;
+            let repository = client.repository_of_app("versions")?;
+            let second = repository.create()?;
+            let mut push = repository.begin_push()?;
+            thread::sleep(Duration::from_millis(u64::from(round % 8) * 500));
+            platform_killed(&mut push)?;
+            second
+        };
+        platform.kill_everything()?;
+        platform.up_again()?;
+        let begun = Instant::now();
+        let client = Client::new(&platform)?;
+        client.get_until(&app, "/", |response| response.status == 200)?;
+        let ended = || -> Result<usize, Failure> {
+            let builds = client.api("GET", &format!("/apps/{second}/builds"), "")?;
+            let text = builds.text();
+            let done = builds.status == 200 && !text.contains("\"pending\"");
+            Ok(if done { usize::from(text.contains("\"succeeded\"")) } else { usize::MAX })
+        };
+        until("the push under way has an outcome, and as much is held as runs", || {
+            let more = ended()?;
+            Ok(more != usize::MAX && platform.held()?.fits(1 + more))
+        })
+        .map_err(|failure| format!("{failure}: {:?}\n{}", platform.held(), platform.log_tail()))?;
+        slowest = slowest.max(begun.elapsed());
+        client.api("DELETE", &format!("/apps/{second}"), "")?;
+        until("the second app is gone", || Ok(platform.held()?.fits(1)))
+            .map_err(|failure| format!("{failure}: {:?}\n{}", platform.held(), platform.log_tail()))?;
+    }
+    println!("  killed {} times; the slowest was healed after {:.1} s", 4 * soak, slowest.as_secs_f64());
+    ensure!(slowest <= REST, "healed after {:.1} s only", slowest.as_secs_f64());
+    platform.end()
+}
+
+/// The client's side of a push goes as well.
+fn platform_killed(push: &mut std::process::Child) -> Result<(), Failure> {
+    push.kill()?;
+    push.wait()?;
+    Ok(())
+}
