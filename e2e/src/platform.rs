@@ -174,6 +174,11 @@ impl Platform {
         self.folder.path().join("data")
     }
 
+    /// The process id of the supervisor.
+    pub fn supervisor(&self) -> i32 {
+        i32::try_from(self.supervisor.id()).unwrap_or_default()
+    }
+
     /// The process id of a role.
     pub fn role(&self, name: &str) -> Result<i32, Failure> {
         let install = &self.install;

@@ -17,12 +17,13 @@ mod product {
     pub mod sharing;
     pub mod stacks;
     pub mod traffic;
+    pub mod upgrade;
     pub mod webhooks;
 }
 
 use product::{
     accounts, bad_input, beside, commands, connect, deploys, everyday, features, isolation, python, resources,
-    retention, run, sharing, stacks, traffic, webhooks,
+    retention, run, sharing, stacks, traffic, upgrade, webhooks,
 };
 
 macro_rules! scenarios {
@@ -104,5 +105,7 @@ fn main() -> std::process::ExitCode {
         retention::disks_do_not_fill,
         isolation::a_dyno_finds_nothing,
         bad_input::clear_errors_and_nothing_lost,
+        upgrade::an_upgrade_that_fails_changes_nothing,
+        upgrade::an_upgrade_loses_nothing,
     ])
 }

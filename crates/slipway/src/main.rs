@@ -16,6 +16,7 @@ mod roles;
 mod settings;
 mod stack;
 mod supervisor;
+mod upgrade;
 mod users;
 
 use std::path::PathBuf;
@@ -46,6 +47,11 @@ enum Command {
     Connect(Box<connect::Connect>),
     /// Look whether this machine can run the platform, and say what to mend
     Doctor(Box<doctor::Doctor>),
+    /// Have the running platform become this program, or another one, without losing a request; undone if it fails
+    Upgrade(upgrade::Asked),
+    /// Asked of a program before the platform becomes it
+    #[command(hide = true)]
+    UpgradeCheck(Box<Written>),
     /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
     #[command(subcommand)]
     Users(accounts::UsersCommand),
@@ -94,6 +100,8 @@ fn main() -> ExitCode {
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
         Command::Connect(asked) => told(block_on(connect::run(*asked))),
         Command::Doctor(doctor) => doctor::run(*doctor),
+        Command::Upgrade(asked) => told(upgrade::run(&asked)),
+        Command::UpgradeCheck(written) => settled(*written, |settings| told(supervisor::check(settings))),
         Command::Users(command) => told(accounts::run(command)),
         Command::Db(command) => told(db::run(command)),
         Command::Stack(command) => stack::run(command),

@@ -410,6 +410,13 @@ pub(crate) fn user_folder() -> Option<PathBuf> {
     Some(folder.join("slipway"))
 }
 
+/// What the program before us in this process left, if there was one.
+pub(crate) fn handover() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let path = std::env::var_os("SLIPWAY_HANDOVER");
+    path.map(PathBuf::from)
+}
+
 /// Where systemd, if it started us, wants to be told that we are ready.
 pub(crate) fn notify_socket() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]

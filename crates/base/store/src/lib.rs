@@ -220,6 +220,16 @@ impl Store {
         Self { readers, writer, key, events: Arc::default(), _scratch: None }
     }
 
+    /// Whether this version can go on with a database that another one may be using: it was made by the first steps of
+    /// our own schema. Nothing is written.
+    pub async fn fits(database: &Database) -> Result<(), Error> {
+        let (applied, ours) = match database {
+            Database::Sqlite(file) => (sqlite::applied(file).await?, migrations::applied_by(&migrations::SQLITE)),
+            Database::Postgres(url) => (postgres::applied(url).await?, migrations::applied_by(&migrations::POSTGRES)),
+        };
+        if ours.starts_with(&applied) { Ok(()) } else { Err(Error::OtherVersion) }
+    }
+
     /// The key that seals, for addresses only this platform can read back ([`SealKey::token`]).
     #[must_use]
     pub fn key(&self) -> &SealKey {

@@ -98,6 +98,11 @@ pub(crate) async fn take_over(url: &PgConnectOptions) -> Result<(PgPool, Writer)
     Ok((readers(options), writer))
 }
 
+/// The steps of the schema that were taken on a server.
+pub(crate) async fn applied(url: &PgConnectOptions) -> Result<Vec<(i64, Vec<u8>)>, Error> {
+    Ok(sqlx::query_as(migrations::APPLIED).fetch_all(&mut look(url).await?).await?)
+}
+
 async fn check(writer: &Writer) -> Result<(), Error> {
     let mut connection = writer.connection().await?;
     fit(&mut connection).await?;

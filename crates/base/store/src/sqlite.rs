@@ -56,6 +56,11 @@ pub(crate) async fn join(file: &Path) -> Result<(SqlitePool, SqlitePool), Error>
     Ok((readers(options).await?, writer))
 }
 
+/// The steps of the schema that were taken in a file.
+pub(crate) async fn applied(file: &Path) -> Result<Vec<(i64, Vec<u8>)>, Error> {
+    Ok(sqlx::query_as(migrations::APPLIED).fetch_all(&mut look(file).await?).await?)
+}
+
 /// Begins a write; waits for the one under way, in this process or another.
 pub(crate) async fn write(writer: &SqlitePool) -> Result<Transaction, Error> {
     Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))

@@ -26,6 +26,19 @@ pub struct Config {
     pub timeouts: Timeouts,
 }
 
+/// What a router is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// To serve.
+    Serving,
+    /// To make room for another that serves the same sockets: it accepts nothing more, and loses nobody it has. Each
+    /// connection goes on until its next answer, which says that it is the last; a session or a WebSocket until it ends,
+    /// for at most [`Timeouts::retirement`].
+    Retiring,
+    /// To end: idle connections are closed, requests under way have [`Timeouts::shutdown`].
+    Closing,
+}
+
 impl Config {
     /// A sensible `max_connections`.
     pub const MAX_CONNECTIONS: usize = 20_000;
@@ -60,6 +73,8 @@ pub struct Timeouts {
     pub session_idle: Duration,
     /// How long a connection to a dyno is kept for the next request. Default 90 s.
     pub kept: Duration,
+    /// How long connections may stay after another router took the sockets over. Default 1 h, as for a silent session.
+    pub retirement: Duration,
     /// How long requests under way may take after a shutdown was asked for. Default 30 s.
     pub shutdown: Duration,
 }
@@ -80,6 +95,7 @@ impl Default for Timeouts {
             platform_idle: Duration::from_mins(15),
             session_idle: Duration::from_hours(1),
             kept: Duration::from_secs(90),
+            retirement: Duration::from_hours(1),
             shutdown: Duration::from_secs(30),
         }
     }

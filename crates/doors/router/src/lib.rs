@@ -77,7 +77,7 @@ use std::thread;
 
 use tokio::sync::watch;
 
-pub use config::{Config, Timeouts};
+pub use config::{Config, Phase, Timeouts};
 pub use connect::PROTOCOL as CONNECT_PROTOCOL;
 
 /// Why a router cannot run.
@@ -94,11 +94,11 @@ pub enum Error {
     Worker,
 }
 
-/// Runs a router until `shutdown` becomes true (or its sender is dropped), then finishes the requests under way.
+/// Runs a router until `phase` says otherwise (or its sender is dropped), then finishes what it has.
 ///
 /// Blocks the calling thread and starts one for each worker; makes runtimes of its own. Serves from the kept table at
 /// once, if there is one, and follows control whenever it can be reached.
-pub fn run(config: Config, shutdown: watch::Receiver<bool>) -> Result<(), Error> {
+pub fn run(config: Config, phase: watch::Receiver<Phase>) -> Result<(), Error> {
     let current = Arc::new(routes::Current::new());
     link::restore(&current, &config.table_file);
     let (outbox, batches) = lines::queue();
@@ -109,7 +109,7 @@ pub fn run(config: Config, shutdown: watch::Receiver<bool>) -> Result<(), Error>
         rendezvous_socket: config.rendezvous_socket,
         timeouts: config.timeouts,
         outbox,
-        shutdown,
+        phase,
         connections: Arc::default(),
         max_connections: config.max_connections,
         carried: connect::Places::new(config.max_connections),
@@ -124,6 +124,7 @@ pub fn run(config: Config, shutdown: watch::Receiver<bool>) -> Result<(), Error>
             workers.push(named.spawn_scoped(scope, move || worker::run(plan, listeners)).map_err(Error::Ready)?);
         }
         drop(plan); // The queue of lines ends with the last worker.
+        drop(config.listeners); // Who retires leaves the sockets to others.
         runtime.block_on(link.run());
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| Error::Worker)?.map_err(Error::Ready))
     })

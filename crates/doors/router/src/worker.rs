@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
-use crate::config::Timeouts;
+use crate::config::{Phase, Timeouts};
 use crate::connect::Places;
 use crate::connection;
 use crate::lines::{Lines, Outbox};
@@ -44,8 +44,8 @@ pub(crate) struct Plan {
     pub(crate) tls: Arc<ServerConfig>,
     /// Where log lines go.
     pub(crate) outbox: Outbox,
-    /// Whether the router shuts down.
-    pub(crate) shutdown: watch::Receiver<bool>,
+    /// What the router is asked to do.
+    pub(crate) phase: watch::Receiver<Phase>,
     /// Client connections over all workers.
     pub(crate) connections: Arc<AtomicUsize>,
     /// How many there may be.
@@ -73,7 +73,7 @@ pub(crate) struct Worker {
     pub(crate) lines: Lines,
     /// Connections that a `slipway connect` carries, over all workers.
     pub(crate) carried: Places,
-    shutdown: RefCell<watch::Receiver<bool>>,
+    phase: RefCell<watch::Receiver<Phase>>,
     random: Cell<u64>,
     live: Cell<usize>,
     idle: Notify,
@@ -90,7 +90,7 @@ impl Worker {
             pool: Pool::default(),
             lines: Lines::new(plan.outbox),
             carried: plan.carried,
-            shutdown: RefCell::new(plan.shutdown),
+            phase: RefCell::new(plan.phase),
             random: Cell::new(RandomState::new().hash_one(0) | 1),
             live: Cell::new(0),
             idle: Notify::new(),
@@ -107,16 +107,25 @@ impl Worker {
         number.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
     }
 
-    /// Whether the router shuts down.
+    /// Whether the router retires or shuts down, so that each answer is its connection's last.
     pub(crate) fn is_closing(&self) -> bool {
-        *self.shutdown.borrow().borrow()
+        *self.phase.borrow().borrow() != Phase::Serving
     }
 
     /// Comes back when the router shuts down.
     pub(crate) async fn closing(&self) {
-        let mut shutdown = self.shutdown.borrow().clone();
+        self.phase_where(|phase| phase == Phase::Closing).await;
+    }
+
+    /// Comes back when the router retires or shuts down.
+    async fn leaving(&self) {
+        self.phase_where(|phase| phase != Phase::Serving).await;
+    }
+
+    async fn phase_where(&self, is: impl Fn(Phase) -> bool) {
+        let mut phase = self.phase.borrow().clone();
         // Nobody left to ask for a shutdown is as good as one.
-        _ = shutdown.wait_for(|closing| *closing).await;
+        _ = phase.wait_for(|phase| is(*phase)).await;
     }
 
     async fn sweep(&self) {
@@ -158,14 +167,19 @@ pub(crate) fn run(plan: Plan, listeners: Vec<TcpListener>) -> std::io::Result<()
     })
 }
 
-/// Waits for requests under way; what is left then, WebSockets above all, is cut.
+/// Waits for requests under way, and in retirement for all that it has; what is left then, WebSockets above all, is cut.
 async fn drain(worker: &Worker) {
-    let none = async {
+    let none = || async {
         while worker.live.get() > 0 {
             worker.idle.notified().await;
         }
     };
-    if timeout(worker.timeouts.shutdown, none).await.is_err() {
+    tokio::select! {
+        () = none() => return,
+        () = worker.closing() => {}
+        () = sleep(worker.timeouts.retirement) => {}
+    }
+    if timeout(worker.timeouts.shutdown, none()).await.is_err() {
         tracing::info!(connections = worker.live.get(), "cut the connections that did not end in time");
     }
 }
@@ -182,7 +196,7 @@ impl Door {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.worker.closing() => return,
+                () = self.worker.leaving() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {

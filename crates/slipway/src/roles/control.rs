@@ -27,7 +27,7 @@ use vocabulary::{EgressAllow, Secret, Timestamp};
 use webhooks::Webhooks;
 use work::{Jobs, Wakers};
 
-use super::{Error, Inheritance, doing};
+use super::{Error, Inheritance, doing, stop};
 use crate::ca::{Authority, PLATFORM_HOSTS};
 use crate::env::Administrator;
 use crate::layout::Layout;
@@ -95,9 +95,14 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
             std::process::exit(1);
         }
     });
+    let stop = stop::on_terminate().map_err(doing("listen for signals"))?;
     inheritance.ready()?;
-    let doors = doors(&parts, settings, layout)?;
-    axum::serve(control, doors).await.map_err(doing("serve the API"))
+    let doors = doors(&parts, settings, layout)?.layer(stop::EndTails(stop.clone()));
+    let serving = axum::serve(control, doors).with_graceful_shutdown(stop::asked(stop.clone()));
+    tokio::select! {
+        served = async { serving.await } => served.map_err(doing("serve the API")),
+        () = stop::overdue(stop) => Ok(()),
+    }
 }
 
 /// The database, as the supervisor names it to us alone.

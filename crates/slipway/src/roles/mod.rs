@@ -6,6 +6,7 @@
 mod control;
 mod engine;
 mod router;
+mod stop;
 
 pub(crate) use engine::ID_RANGE;
 

@@ -24,10 +24,10 @@ pub(super) fn run(mut inheritance: Inheritance, layout: &Layout) -> Result<(), E
         max_connections: max_connections(),
         timeouts: router::Timeouts::default(),
     };
-    let shutdown = on_terminate()?;
+    let phase = on_signals()?;
     // The sockets have listened all the time: what waits in them is served as soon as the workers run.
     inheritance.ready()?;
-    router::run(config, shutdown).map_err(doing("serve requests"))
+    router::run(config, phase).map_err(doing("serve requests"))
 }
 
 /// As many connections as the limit on open files carries, with one more file for each request under way.
@@ -36,18 +36,27 @@ fn max_connections() -> usize {
     usize::try_from(limit / 9 * 4).unwrap_or(usize::MAX).min(router::Config::MAX_CONNECTIONS)
 }
 
-/// A watch that turns true on SIGTERM.
-fn on_terminate() -> Result<watch::Receiver<bool>, Error> {
-    let (ask, asked) = watch::channel(false);
+/// SIGUSR1 asks the router to retire, SIGTERM to end.
+fn on_signals() -> Result<watch::Receiver<router::Phase>, Error> {
+    let (ask, asked) = watch::channel(router::Phase::Serving);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("start a runtime"))?;
-    let mut terminate = {
+    let (mut retire, mut terminate) = {
         let _inside = runtime.enter();
-        signal(SignalKind::terminate()).map_err(doing("listen for signals"))?
+        let listen = |kind| signal(kind).map_err(doing("listen for signals"));
+        (listen(SignalKind::user_defined1())?, listen(SignalKind::terminate())?)
     };
     let waiting = move || {
-        runtime.block_on(terminate.recv());
-        ask.send_replace(true);
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = retire.recv() => {
+                    ask.send_replace(router::Phase::Retiring);
+                    terminate.recv().await;
+                }
+            }
+        });
+        ask.send_replace(router::Phase::Closing);
     };
     thread::Builder::new().name("signals".to_owned()).spawn(waiting).map_err(doing("listen for signals"))?;
     Ok(asked)

@@ -11,6 +11,9 @@
 //! the database, which may hold a password, lies beside them and is handed to control alone.
 
 mod group;
+mod handover;
+mod keeper;
+mod process;
 mod programs;
 mod record;
 mod role;
@@ -18,8 +21,8 @@ mod router_process;
 mod sockets;
 mod stop;
 mod tear_down;
+mod upgrade;
 
-use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -28,21 +31,22 @@ use std::path::PathBuf;
 
 use crashpoints::Point;
 use rustix::fs::FlockOperation;
-use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
 pub(crate) use programs::copy as copy_programs;
 pub(crate) use record::{DATABASE, of_install};
 pub(crate) use role::FIRST_FD;
 pub(crate) use stop::down;
+pub(crate) use upgrade::{Request, SOCKET, Said};
 
 use crate::layout::Layout;
 use crate::printer;
 use crate::settings::Settings;
 use crate::users::{User, Users, own_folder};
-use role::{Restarts, Role, ready};
+use handover::Handover;
+use keeper::Keeper;
+use role::{OURS, Restarts, Role, ready};
 use router_process::RouterProcess;
 
 /// The hook finds the program by its own place: no path is ever written into a script.
@@ -89,18 +93,45 @@ struct Supervisor {
     /// The control group of the roles.
     group: Option<PathBuf>,
     /// What restarts the roles.
-    keepers: RefCell<Vec<AbortHandle>>,
+    keepers: Vec<Keeper>,
+    /// Control's complaints about routers: its end of the pipe is among its sockets, ours is here.
+    complaints: Option<OwnedFd>,
+    /// The public sockets, by their addresses.
+    listeners: Vec<(String, OwnedFd)>,
     lock: File,
 }
 
-/// Brings the platform up and keeps it up until a signal says otherwise.
+/// Brings the platform up, or goes on with one that the program before us in this process handed over, and keeps it up
+/// until a signal says otherwise.
 pub(crate) async fn up(settings: &Settings) -> Result<(), Error> {
     settings.watch_crash_points();
-    let supervisor = Supervisor::prepare(settings)?;
-    let listeners = supervisor.listeners(settings)?;
     let mut interrupts = Signals::new().map_err(doing("listen for signals"))?;
-    let (replace_router, router_to_replace) = mpsc::channel(1);
+    let (supervisor, requests) = match Handover::take().map_err(doing("read what was handed over"))? {
+        Some(handover) => upgrade::go_on(handover, settings).await?,
+        None => fresh(settings).await?,
+    };
+    crate::roles::tell_systemd("READY=1");
+    tokio::select! {
+        () = interrupts.wait() => {}
+        () = upgrade::serve(&supervisor, settings, requests) => {}
+    }
+    printer::say("stopping control and engine; apps keep serving, `slipway down` stops them too");
+    crate::roles::tell_systemd("STOPPING=1");
+    Ok(())
+}
 
+/// Says on standard output that this program can take the place of one that runs with these settings.
+pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
+    let checked = crate::block_on(upgrade::checked(settings))?;
+    printer::say(serde_json::to_string(&checked).map_err(io::Error::other).map_err(doing("say what was seen"))?);
+    Ok(())
+}
+
+async fn fresh(settings: &Settings) -> Result<(Supervisor, OwnedFd), Error> {
+    let mut supervisor = Supervisor::prepare(settings)?;
+    let requests = upgrade::listen(&supervisor.layout).map_err(doing("open the supervisor's socket"))?;
+    let listeners = supervisor.listeners(settings)?;
+    let (replace_router, router_to_replace) = mpsc::channel(1);
     printer::say("starting the engine …");
     crashpoints::reach(Point::SupervisorPrepared);
     supervisor.start_engine().await?;
@@ -112,12 +143,7 @@ pub(crate) async fn up(settings: &Settings) -> Result<(), Error> {
     supervisor.start_router(listeners, router_to_replace).await?;
     crashpoints::reach(Point::SupervisorRouterUp);
     crate::env::announce(settings, &supervisor.layout);
-    crate::roles::tell_systemd("READY=1");
-
-    interrupts.wait().await;
-    printer::say("stopping control and engine; apps keep serving, `slipway down` stops them too");
-    crate::roles::tell_systemd("STOPPING=1");
-    Ok(())
+    Ok((supervisor, requests))
 }
 
 impl Supervisor {
@@ -135,8 +161,7 @@ impl Supervisor {
         make_folders(&layout, &users).map_err(doing("make the folders of the data folder"))?;
         let group = group::make(&layout.install).map_err(doing("make the control group of the roles"))?;
         let file = layout.in_run("settings.json");
-        let text = serde_json::to_vec(settings).map_err(io::Error::other).map_err(doing("write the settings"))?;
-        write_private(&file, &text).map_err(doing("leave the settings for the roles"))?;
+        leave_settings(&file, settings).map_err(doing("leave the settings for the roles"))?;
         let database = record::database(settings, &layout)?;
         write_private(&layout.in_run(DATABASE), database.reveal().as_bytes())
             .map_err(doing("leave the database's URL for control"))?;
@@ -147,7 +172,9 @@ impl Supervisor {
             settings: file,
             lifeline: (read.into(), write.into()),
             group,
-            keepers: RefCell::default(),
+            keepers: vec![],
+            complaints: None,
+            listeners: vec![],
             lock,
         })
     }
@@ -165,55 +192,68 @@ impl Supervisor {
             .collect()
     }
 
-    async fn start_engine(&self) -> Result<(), Error> {
+    async fn start_engine(&mut self) -> Result<(), Error> {
         let socket = sockets::unix(&self.layout.in_run("engine.sock"), self.users.control)
             .map_err(doing("open the engine's socket"))?;
         self.start("engine", None, vec![("engine".to_owned(), socket)], None).await
     }
 
-    async fn start_control(&self, replace_router: mpsc::Sender<u32>) -> Result<(), Error> {
+    async fn start_control(&mut self, replace_router: mpsc::Sender<u32>) -> Result<(), Error> {
         let open = |name: &str| {
             sockets::unix(&self.layout.in_run(name), self.users.router).map_err(doing(format!("open {name}")))
         };
         let (complaints, complain) = io::pipe().map_err(doing("make a pipe"))?;
-        sockets::forward_pids(complaints.into(), replace_router).map_err(doing("listen to control"))?;
         let sockets = vec![
             ("control".to_owned(), open("control.sock")?),
             ("routes".to_owned(), open("routes.sock")?),
             ("rendezvous".to_owned(), open("rendezvous.sock")?),
             ("complain".to_owned(), complain.into()),
         ];
+        self.follow_complaints(complaints.into(), replace_router)?;
         let database = Some((DATABASE, self.layout.in_run(DATABASE)));
         self.start("control", Some(self.users.control), sockets, database).await
     }
 
     /// Starts a role, waits until it is ready, and from then on restarts it whenever it ends.
     async fn start(
-        &self,
+        &mut self,
         name: &'static str,
         user: Option<User>,
         sockets: Vec<(String, OwnedFd)>,
         secret: Option<(&'static str, PathBuf)>,
     ) -> Result<(), Error> {
         let lifeline = self.lifeline.0.try_clone().map_err(doing("share the lifeline"))?;
-        let role = Role { name, user, sockets, lifeline: Some(lifeline), secret, group: self.group.clone() };
-        let (child, mut pipe) = role.spawn(&self.settings).map_err(doing(format!("start {name}")))?;
+        let (group, program) = (self.group.clone(), PathBuf::from(OURS));
+        let role = Role { name, user, sockets, lifeline: Some(lifeline), secret, group, program };
+        let (process, mut pipe) = role.spawn(&self.settings).map_err(doing(format!("start {name}")))?;
         ready(name, &mut pipe).await.map_err(doing(format!("bring {name} up")))?;
-        let keeper = tokio::spawn(keep_running(role, child, self.settings.clone()));
-        self.keepers.borrow_mut().push(keeper.abort_handle());
+        self.keepers.push(Keeper::start(role, process, self.settings.clone()));
+        Ok(())
+    }
+
+    /// Passes on what control complains of, and keeps our end for the program after us.
+    fn follow_complaints(&mut self, pipe: OwnedFd, replace_router: mpsc::Sender<u32>) -> Result<(), Error> {
+        let copy = pipe.try_clone().map_err(doing("share a pipe"))?;
+        sockets::forward_pids(pipe, replace_router).map_err(doing("listen to control"))?;
+        self.complaints = Some(copy);
         Ok(())
     }
 
     /// Restarts nothing any more, and lets the roles end with the lifeline. Answers the lock, to be kept meanwhile.
     fn retire(self) -> File {
-        self.keepers.borrow().iter().for_each(AbortHandle::abort);
+        self.keepers.iter().for_each(Keeper::abort);
         self.lock
     }
 
-    /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to drain.
-    async fn start_router(&self, listeners: Vec<(String, OwnedFd)>, replace: mpsc::Receiver<u32>) -> Result<(), Error> {
-        let (user, group) = (Some(self.users.router), self.group.clone());
-        let router = Role { name: "router", user, sockets: listeners, lifeline: None, secret: None, group };
+    /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to retire.
+    async fn start_router(
+        &mut self,
+        listeners: Vec<(String, OwnedFd)>,
+        replace: mpsc::Receiver<u32>,
+    ) -> Result<(), Error> {
+        let (user, group, program) = (Some(self.users.router), self.group.clone(), PathBuf::from(OURS));
+        let router = Role { name: "router", user, sockets: listeners, lifeline: None, secret: None, group, program };
+        self.listeners = router.share().map_err(doing("share the public sockets"))?;
         let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
         let handle = match running {
             Some((process, handle)) if process.is_current() && process.serves(&router) => {
@@ -223,7 +263,11 @@ impl Supervisor {
             older => {
                 let handle = self.spawn_router(&router).await?;
                 if let Some((_, older)) = older {
-                    router_process::terminate(older).map_err(doing("ask the older router to drain"))?;
+                    router_process::retire(&older).map_err(doing("ask the older router to retire"))?;
+                    tokio::spawn(async move {
+                        let ended = router_process::ended(clone(&older)).await.and_then(|()| process::reap(&older));
+                        tracing::info!(?ended, "the older router ended");
+                    });
                 }
                 handle
             }
@@ -239,6 +283,11 @@ impl Supervisor {
     fn router_file(&self) -> PathBuf {
         self.layout.in_run("router.json")
     }
+}
+
+/// What the roles read; only root may, as a package source's URL may hold a password.
+fn leave_settings(file: &std::path::Path, settings: &Settings) -> io::Result<()> {
+    write_private(file, &serde_json::to_vec(settings)?)
 }
 
 fn write_private(path: &std::path::Path, text: &[u8]) -> io::Result<()> {
@@ -278,39 +327,15 @@ fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))
 }
 
-/// Restarts a role for as long as the supervisor lives.
-async fn keep_running(role: Role, mut child: Child, settings: PathBuf) {
-    let mut restarts = Restarts::new();
-    loop {
-        let ended = child.wait().await;
-        let pause = restarts.after_end();
-        tracing::error!(role = role.name, ?ended, ?pause, "a role ended; starting it again");
-        tokio::time::sleep(pause).await;
-        child = loop {
-            match role.spawn(&settings) {
-                Ok((child, _)) => break child,
-                Err(error) => {
-                    tracing::error!(role = role.name, %error, "could not start a role");
-                    tokio::time::sleep(restarts.after_end()).await;
-                }
-            }
-        };
-    }
-}
-
 async fn spawn_router(router: &Role, file: &std::path::Path, settings: &std::path::Path) -> io::Result<OwnedFd> {
-    let (child, mut pipe) = router.spawn(settings)?;
+    let (process, mut pipe) = router.spawn(settings)?;
     ready(router.name, &mut pipe).await?;
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(|| io::Error::other("it ended at once"))?;
     let numbers = (FIRST_FD..).zip(&router.sockets);
     let listeners = numbers.filter_map(|(number, (name, _))| Some((name.parse().ok()?, number))).collect();
-    RouterProcess::record(file, pid, listeners)?;
+    RouterProcess::record(file, process.pid, listeners)?;
     let (_, handle) = RouterProcess::find(file)?.ok_or_else(|| io::Error::other("it ended at once"))?;
-    // Its exit status is collected when it ends, whether it is ours or adopted.
-    tokio::spawn(async move {
-        let mut child = child;
-        drop(child.wait().await);
-    });
+    // Its exit status is collected when it ends, also if another one took its place before.
+    tokio::spawn(async move { process.ended().await });
     Ok(handle)
 }
 
@@ -326,6 +351,7 @@ async fn keep_routing(
     loop {
         tokio::select! {
             ended = router_process::ended(clone(&handle)) => {
+                let ended = ended.and_then(|()| process::reap(&handle));
                 tracing::error!(?ended, "the router ended; starting it again");
             }
             Some(pid) = replace.recv() => {

@@ -21,11 +21,31 @@ pub(crate) fn copy(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Puts those of another program in their place, whatever is there.
+pub(super) fn renew(from: &Path, folder: &Path) -> io::Result<()> {
+    for name in PROGRAMS {
+        let from = from.with_file_name(name);
+        if from.exists() {
+            put(&from, &folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts ours in their place again, whatever is there.
+pub(super) fn renew_ours(folder: &Path) -> io::Result<()> {
+    put(Path::new("/proc/self/exe"), &folder.join("slipway"))
+}
+
 fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
     let new = fs::metadata(from)?;
     if fs::metadata(to).is_ok_and(|old| old.len() == new.len() && old.mtime() >= new.mtime()) {
         return Ok(());
     }
+    put(from, to)
+}
+
+fn put(from: &Path, to: &Path) -> io::Result<()> {
     let beside = to.with_extension("new");
     fs::copy(from, &beside)?;
     fs::set_permissions(&beside, fs::Permissions::from_mode(0o755))?;

@@ -12,9 +12,9 @@ use std::time::Duration;
 use command_fds::{CommandFdExt, FdMapping};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::process::Child;
 use tokio::time::Instant;
 
+use super::process::Process;
 use crate::users::User;
 
 /// The first descriptor a role finds (systemd's LISTEN_FDS convention).
@@ -44,11 +44,16 @@ pub(crate) struct Role {
     pub(crate) secret: Option<(&'static str, PathBuf)>,
     /// The control group it lives in; that of the supervisor without one.
     pub(crate) group: Option<PathBuf>,
+    /// The program it is: [`OURS`], or another one during an upgrade.
+    pub(crate) program: PathBuf,
 }
+
+/// The program that we are, wherever it lies by now.
+pub(crate) const OURS: &str = "/proc/self/exe";
 
 impl Role {
     /// Starts the process; the pipe tells when it is ready (one byte) or ended (none).
-    pub(crate) fn spawn(&self, settings: &Path) -> io::Result<(Child, pipe::Receiver)> {
+    pub(crate) fn spawn(&self, settings: &Path) -> io::Result<(Process, pipe::Receiver)> {
         let (ready_in, ready_out) = io::pipe()?;
         let mut fds: Vec<(&str, OwnedFd)> = Vec::new();
         for (name, socket) in &self.sockets {
@@ -64,7 +69,7 @@ impl Role {
         }
         fds.push(("ready", ready_out.into()));
         let names: Vec<&str> = fds.iter().map(|(name, _)| *name).collect();
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(&self.program);
         command
             .args([OsStr::new("role"), OsStr::new(self.name), settings.as_os_str()])
             .env_clear()
@@ -78,14 +83,22 @@ impl Role {
         }
         let mappings = (FIRST_FD..).zip(fds).map(|(child_fd, (_, parent_fd))| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(|_| io::Error::other("two sockets for one descriptor"))?;
-        let child = tokio::process::Command::from(command).spawn()?;
-        if let (Some(group), Some(pid)) = (&self.group, child.id()) {
+        let child = command.spawn()?;
+        let process = Process::child(i32::try_from(child.id()).map_err(io::Error::other)?)?;
+        if let Some(group) = &self.group {
             // It may have ended already, which whoever waits for it finds out.
-            super::group::enter(group, pid).unwrap_or_else(|error| {
+            super::group::enter(group, child.id()).unwrap_or_else(|error| {
                 tracing::warn!(role = self.name, %error, "could not move a role to its control group");
             });
         }
-        Ok((child, pipe::Receiver::from_owned_fd(OwnedFd::from(ready_in))?))
+        Ok((process, pipe::Receiver::from_owned_fd(OwnedFd::from(ready_in))?))
+    }
+}
+
+impl Role {
+    /// Copies of its sockets.
+    pub(crate) fn share(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        self.sockets.iter().map(|(name, socket)| Ok((name.clone(), socket.try_clone()?))).collect()
     }
 }
 

@@ -55,6 +55,11 @@ impl RouterProcess {
     }
 }
 
+/// Asks a router to retire: to let another one accept, and to lose nobody it has.
+pub(crate) fn retire(handle: impl AsFd) -> io::Result<()> {
+    Ok(rustix::process::pidfd_send_signal(handle, Signal::USR1)?)
+}
+
 /// Asks a process to end.
 pub(crate) fn terminate(handle: impl AsFd) -> io::Result<()> {
     Ok(rustix::process::pidfd_send_signal(handle, Signal::TERM)?)

@@ -87,7 +87,7 @@ async fn stop_router(layout: &Layout) -> io::Result<()> {
 /// Starts an engine of our own for as long as it takes to stop what runs. Answers the lock on the data folder. What
 /// stands in the way of a gentle end is told, and left to the tear-down.
 async fn stop_instances(settings: &Settings, layout: &Layout) -> Result<File, Error> {
-    let supervisor = match Supervisor::prepare(settings) {
+    let mut supervisor = match Supervisor::prepare(settings) {
         Ok(supervisor) => supervisor,
         Err(error @ Error::Running(_)) => return Err(error),
         Err(error) => {
@@ -95,7 +95,7 @@ async fn stop_instances(settings: &Settings, layout: &Layout) -> Result<File, Er
             return take_lock(layout);
         }
     };
-    if let Err(error) = ask_to_end(&supervisor).await {
+    if let Err(error) = ask_to_end(&mut supervisor).await {
         told(&error);
     }
     Ok(supervisor.retire())
@@ -106,7 +106,7 @@ fn told(error: &Error) {
     printer::warn("the apps cannot be asked to end; killing them");
 }
 
-async fn ask_to_end(supervisor: &Supervisor) -> Result<(), Error> {
+async fn ask_to_end(supervisor: &mut Supervisor) -> Result<(), Error> {
     supervisor.start_engine().await?;
     let epoch = vocabulary::Timestamp::now().micros();
     let (engine, connection) = Engine::new(supervisor.layout.in_run("engine.sock"), epoch);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use router::{Config, Timeouts};
+use router::{Config, Phase, Timeouts};
 use routes_table::{AppRoute, FromRouter, Table, Target, ToRouter, Web};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +23,7 @@ pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) control: Control,
     pub(crate) folder: TempDir,
-    shutdown: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     router: Option<JoinHandle<Result<(), router::Error>>>,
 }
 
@@ -54,9 +54,9 @@ impl House {
             max_connections,
             timeouts,
         };
-        let (shutdown, asked) = watch::channel(false);
+        let (phase, asked) = watch::channel(Phase::Serving);
         let router = std::thread::spawn(move || router::run(config, asked));
-        Self { address, control, folder, shutdown, router: Some(router) }
+        Self { address, control, folder, phase, router: Some(router) }
     }
 
     /// Stops the router, and control with it, and starts a router on the same folder.
@@ -68,7 +68,17 @@ impl House {
     }
 
     pub(crate) fn ask_to_stop(&self) {
-        self.shutdown.send_replace(true);
+        self.phase.send_replace(Phase::Closing);
+    }
+
+    /// As when another router took its sockets over.
+    pub(crate) fn ask_to_retire(&self) {
+        self.phase.send_replace(Phase::Retiring);
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.router.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     pub(crate) async fn stop(&mut self) {

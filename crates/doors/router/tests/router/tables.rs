@@ -97,6 +97,28 @@ async fn a_shutdown_finishes_what_is_under_way() {
 }
 
 #[tokio::test]
+async fn a_retirement_loses_nobody() {
+    let mut house = House::serving(Web::Up(vec![saying(OK).await])).await;
+    let mut kept = TcpStream::connect(house.address).await.unwrap();
+    let asked = b"GET / HTTP/1.1\r\nHost: sushi.localhost\r\n\r\n";
+    kept.write_all(asked).await.unwrap();
+    house.control.line().await;
+    house.ask_to_retire();
+    // It accepts no more, and what it has goes on.
+    while TcpStream::connect(house.address).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(!house.has_ended());
+    kept.write_all(asked).await.unwrap();
+    let answers = to_end(&mut kept).await;
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 2, "{answers}");
+    assert!(answers.to_lowercase().contains("connection: close\r\n"), "{answers}");
+    while !house.has_ended() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn tls_by_name() {
     let mut first = table(1, Web::Up(vec![saying(OK).await]));
     let leaf = |name: &str| {
