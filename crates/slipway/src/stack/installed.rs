@@ -183,5 +183,9 @@ fn with_store<T: Send + 'static, F: Future<Output = Result<T, store::Error>>>(
         crate::block_on(async { Ok(work(Store::join_at(&database, key).await?).await?) })
     };
     let broke = |_| Err(Error::Folder(io::Error::other("the work broke off")));
-    thread::scope(|scope| scope.spawn(worker).join().unwrap_or_else(broke)).map(Some)
+    // Becoming a user narrows the mask of the whole process, not of that thread alone.
+    let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let done = thread::scope(|scope| scope.spawn(worker).join().unwrap_or_else(broke)).map(Some);
+    rustix::process::umask(mask);
+    done
 }

@@ -19,7 +19,7 @@ mod system;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -276,7 +276,9 @@ impl Work {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = stacks.join(format!(".import-{}-{number}", std::process::id()));
         // The children write into folders of their own below it.
-        fs::DirBuilder::new().mode(0o711).create(&folder).map_err(file("make", &folder))?;
+        fs::create_dir(&folder).map_err(file("make", &folder))?;
+        // Whatever the mask of whoever calls.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o711)).map_err(file("open", &folder))?;
         Ok(Self(folder.canonicalize().map_err(file("find", &folder))?))
     }
 }
