@@ -56,6 +56,8 @@ struct Order {
     /// Where points are noted and armed.
     points: String,
     requests: Vec<(String, String, Option<String>, String)>,
+    /// Said with each of them.
+    password: Option<String>,
 }
 
 #[tokio::main]
@@ -87,6 +89,8 @@ async fn handle(order: &Order) {
     for (method, path, token, body) in &order.requests {
         let token = token.as_ref().map(Secret::new);
         let request = request(method.parse().unwrap(), path, token.as_ref());
+        let request =
+            order.password.iter().fold(request, |request, password| request.header("Heroku-Password", password));
         let request = request.body(Body::from(body.clone())).unwrap();
         let answer = router.clone().oneshot(request).await.unwrap();
         println!("{}", answer.status().as_u16());
@@ -154,7 +158,7 @@ fn nothing_is_recorded(furnished: &Furnished) {
         let body = if method == "GET" { "" } else { "{}" };
         (method.clone(), furnished.filled(path).replace(['{', '}'], ""), token.clone(), body.to_owned())
     });
-    let run = Run::start(furnished, requests.collect(), None);
+    let run = Run::start(furnished, requests.collect(), None, None);
     assert_eq!(run.statuses.len(), all.len(), "a reading endpoint did not answer");
     assert!(run.reached.is_empty(), "an endpoint that is said to record nothing writes:\n{}", run.reached);
 }
@@ -172,12 +176,14 @@ impl Run {
     fn of(furnished: &Furnished, case: &Case, armed: Option<&str>) -> Self {
         let token = furnished.token(case.who).map(|token| token.reveal().to_owned());
         let (path, body) = (furnished.filled(case.path), furnished.filled(case.body));
-        Self::start(furnished, vec![(case.method.to_owned(), path, token, body)], armed)
+        let password = furnished.password(case.who).map(|password| password.reveal().to_owned());
+        Self::start(furnished, vec![(case.method.to_owned(), path, token, body)], password, armed)
     }
 
     fn start(
         furnished: &Furnished,
         requests: Vec<(String, String, Option<String>, String)>,
+        password: Option<String>,
         armed: Option<&str>,
     ) -> Self {
         let [before, after, points] = [(); 3].map(|()| tempfile::tempdir().unwrap());
@@ -187,7 +193,7 @@ impl Run {
             fs::write(points.path().join("armed"), format!("{point} 1")).unwrap();
         }
         let text = |folder: &tempfile::TempDir| folder.path().to_str().unwrap().to_owned();
-        let order = Order { folder: text(&after), points: text(&points), requests };
+        let order = Order { folder: text(&after), points: text(&points), requests, password };
         let mut child = Command::new(std::env::current_exe().unwrap())
             .arg(CHILD)
             .stdin(Stdio::piped())

@@ -101,10 +101,18 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn is_host(host: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
-    let begins = host.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'[');
-    begins && host.len() <= 255 && host.bytes().all(letter)
+/// A name or an address, an IPv6 one in brackets, with a port or without.
+fn is_host(text: &str) -> bool {
+    let host = without_port(text);
+    let port = text.strip_prefix(host).and_then(|rest| rest.strip_prefix(':'));
+    let sound = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let letter = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+            host.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && host.bytes().all(letter)
+        }
+    };
+    sound && text.len() <= 255 && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 fn is_repository(name: &str) -> bool {

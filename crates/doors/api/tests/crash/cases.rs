@@ -8,6 +8,8 @@ pub(crate) enum Who {
     Owner,
     /// Somebody who owns nothing, and is offered an app.
     Stranger,
+    /// Somebody who owns nothing, and says the password.
+    Leaver,
     /// A client with its secret, without a token.
     Nobody,
 }
@@ -34,7 +36,7 @@ const fn by(who: Who, case: Case) -> Case {
 #[rustfmt::skip]
 pub(crate) const CASES: &[Case] = &[
     case("PATCH", "/account", r#"{"name": "Ada"}"#, 200),
-    by(Who::Stranger, case("DELETE", "/account", "", 200)),
+    by(Who::Leaver, case("DELETE", "/account", "", 200)),
     case("POST", "/account/app-transfers", r#"{"app": "sushi", "recipient": "stranger@example.com"}"#, 201),
     by(Who::Stranger, case("PATCH", "/account/app-transfers/{transfer}", r#"{"state": "accepted"}"#, 200)),
     case("DELETE", "/account/app-transfers/{transfer}", "", 200),
@@ -92,7 +94,7 @@ pub(crate) const CASES: &[Case] = &[
     case("PATCH", "/teams/{team}/members", r#"{"email": "viewer@example.com", "role": "member"}"#, 200),
     case("DELETE", "/teams/{team}/members/viewer@example.com", "", 200),
     case("PATCH", "/users/~", r#"{"name": "Ada"}"#, 200),
-    by(Who::Stranger, case("DELETE", "/users/~", "", 200)),
+    by(Who::Leaver, case("DELETE", "/users/~", "", 200)),
     case("PATCH", "/users/~/preferences", r#"{"timezone": "UTC"}"#, 200),
 ];
 

@@ -22,7 +22,7 @@ pub(crate) struct Furnished {
 
 impl Furnished {
     pub(crate) async fn new() -> Self {
-        let world = World::new().await;
+        let world = World::over(Api::in_a_file().await).await;
         let api = &world.api;
         let mut things = vec![("app", "sushi".to_owned()), ("team", "acme".to_owned()), ("type", "web".to_owned())];
         things.extend(accounts_things(api).await);
@@ -50,10 +50,16 @@ impl Furnished {
         self.things.iter().fold(text.to_owned(), |text, (name, thing)| text.replace(&format!("{{{name}}}"), thing))
     }
 
+    /// What only leaving asks for.
+    pub(crate) fn password(&self, who: Who) -> Option<&Secret> {
+        (who == Who::Leaver).then_some(&self.world.api.other.password)
+    }
+
     pub(crate) fn token(&self, who: Who) -> Option<&Secret> {
         match who {
             Who::Owner => Some(&self.world.api.owner.token),
             Who::Stranger => Some(&self.stranger),
+            Who::Leaver => Some(&self.world.api.other.token),
             Who::Nobody => None,
         }
     }

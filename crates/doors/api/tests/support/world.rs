@@ -33,7 +33,10 @@ pub(crate) const LOCKED: &str = "locked-app";
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let api = Api::start().await;
+        Self::over(Api::start().await).await
+    }
+
+    pub(crate) async fn over(api: Api) -> Self {
         api.app("sushi").await;
         api.deploy("sushi", "web: node index.js\n").await;
         let mut callers = vec![caller("owner", api.owner.token.clone(), AppStanding::Owner, None, "")];

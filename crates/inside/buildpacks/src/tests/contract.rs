@@ -172,10 +172,10 @@ fn nothing_detected_and_languages_not_built_in() {
     let expected = "-----> Building on the Heroku-24 stack\n-----> Determining which buildpack to use for this app\n\n \
         !     No default language could be detected for this app.\n";
     assert!(built.output.starts_with(expected), "{}", built.output);
-    let built = bench.build(&[("requirements.txt", "")]);
+    let built = bench.build(&[("go.mod", "")]);
     let BuildReport::Failed { language, message } = &built.report else { panic!() };
-    assert_eq!((language.as_deref(), message.as_str()), (Some("Python"), "Python has no built-in buildpack yet"));
-    assert!(built.output.contains("https://github.com/heroku/heroku-buildpack-python"), "{}", built.output);
+    assert_eq!((language.as_deref(), message.as_str()), (Some("Go"), "Go has no built-in buildpack yet"));
+    assert!(built.output.contains("https://github.com/heroku/heroku-buildpack-go"), "{}", built.output);
 }
 
 #[test]
