@@ -359,5 +359,8 @@ CREATE TABLE webhook_deliveries (
     updated_at INTEGER NOT NULL
 );
 CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook_id, status);
+-- What waits of one thing, in order: looked into for each delivery that is due.
+CREATE INDEX webhook_deliveries_of_thing ON webhook_deliveries (webhook_id, thing_id, sequence)
+    WHERE next_attempt_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_by_event ON webhook_deliveries (event_id);
 CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (next_attempt_at) WHERE next_attempt_at IS NOT NULL;

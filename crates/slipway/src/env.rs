@@ -42,7 +42,7 @@ pub(crate) fn print(settings: &Settings) -> io::Result<()> {
     let layout = Layout::open(&settings.data)?.ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, "this data folder was never up; run `slipway up` first")
     })?;
-    let trusted = trusted_but(&layout.at("public/bundle.pem"));
+    let trusted = trusted_but(&layout.at("public"));
     // What lies there belongs to `slipway`: from here on we see and change no more than that user does.
     if rustix::process::geteuid().is_root() {
         Users::find_control()?.become_it()?;
@@ -89,9 +89,9 @@ pub(crate) fn say_exports(exports: Vec<(&'static str, String)>) {
     }
 }
 
-/// What this user's tools trust but for a bundle of ours.
+/// What this user's tools trust but for what lies in a folder of ours, which they trust because we said so.
 pub(crate) fn trusted_but(ours: &Path) -> Vec<String> {
-    let theirs = trusted_bundles().into_iter().filter(|path| path != ours);
+    let theirs = trusted_bundles().into_iter().filter(|path| !path.starts_with(ours) && path.is_file());
     theirs.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
 }
 

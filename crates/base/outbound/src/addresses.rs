@@ -82,7 +82,20 @@ impl Rules {
     /// Whether a connection may be made, with TLS or without. Asks the kernel which addresses are this machine's.
     #[must_use]
     pub fn may_reach(&self, to: SocketAddr, is_tls: bool) -> bool {
-        self.opens(to.ip(), to.port()) || (is_tls && is_public(to.ip()) && !own::is_own(to.ip()))
+        if own::is_own(to.ip()) {
+            return self.opens_exactly(to);
+        }
+        self.opens(to.ip(), to.port()) || (is_tls && is_public(to.ip()))
+    }
+
+    /// Whether the operator opened this one port of this one address: what listens on this machine is reached no
+    /// other way, however large a range around it is open. Dynos do not reach it either.
+    fn opens_exactly(&self, to: SocketAddr) -> bool {
+        let exactly = |range: &&EgressAllow| range.prefix == 32 && range.port.is_some();
+        match to.ip() {
+            IpAddr::V4(address) => self.allow.iter().filter(exactly).any(|range| range.opens(address, to.port())),
+            IpAddr::V6(_) => false,
+        }
     }
 }
 

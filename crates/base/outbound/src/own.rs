@@ -1,5 +1,6 @@
 //! Which addresses are this machine's own.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 /// Documentation's (RFC 5737): no machine has it.
@@ -18,8 +19,12 @@ pub(crate) fn is_own(address: IpAddr) -> bool {
     may_bind(address)
 }
 
+/// Without a descriptor or a port to try with, an address counts as ours: what is not known is not reached.
 fn may_bind(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
+    }
 }
 
 fn unspecified(address: IpAddr) -> IpAddr {

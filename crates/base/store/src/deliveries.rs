@@ -128,8 +128,10 @@ pub async fn begin(write: &mut Write, most: i64) -> Result<Option<Delivery>, Err
     let row = sql::query(select!(
         "WHERE deliveries.next_attempt_at <= $1 AND deliveries.status IN ('pending', 'retrying') \
          AND NOT EXISTS (SELECT 1 FROM webhook_deliveries AS other WHERE other.webhook_id = deliveries.webhook_id \
-         AND (other.status = 'scheduled' OR (other.thing_id = deliveries.thing_id \
-         AND other.sequence < deliveries.sequence AND other.status IN ('pending', 'retrying')))) \
+         AND other.status = 'scheduled') \
+         AND NOT EXISTS (SELECT 1 FROM webhook_deliveries AS other WHERE other.webhook_id = deliveries.webhook_id \
+         AND other.thing_id = deliveries.thing_id AND other.sequence < deliveries.sequence \
+         AND other.next_attempt_at IS NOT NULL) \
          AND (SELECT count(*) FROM webhook_deliveries AS other JOIN webhooks AS its ON its.id = other.webhook_id \
          WHERE its.app_id = webhooks.app_id AND other.status = 'scheduled') < $2 ORDER BY deliveries.next_attempt_at, deliveries.sequence LIMIT 1"
     ));

@@ -27,7 +27,7 @@ const READERS: u32 = 8;
 /// patience.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a beginning control waits for the one before to be seen as gone.
-const SUCCEED: Duration = Duration::from_secs(10);
+const SUCCEED: Duration = Duration::from_secs(20);
 /// The oldest server that has all we use and is still maintained.
 const OLDEST: i32 = 140_000;
 
@@ -53,6 +53,10 @@ pub(crate) struct Writer {
 fn options(options: &PgConnectOptions) -> PgConnectOptions {
     let options = options.clone().options([
         ("synchronous_commit", "on"),
+        // A machine that lost its power says nothing: the server has to find out, or it keeps the owner's lock for hours.
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "3"),
+        ("tcp_keepalives_count", "3"),
         ("lock_timeout", "10s"),
         ("statement_timeout", "60s"),
         ("idle_in_transaction_session_timeout", "60s"),

@@ -97,6 +97,15 @@ pub async fn delete(write: &mut Write, id: TeamInvitationId) -> Result<(), Error
     Ok(())
 }
 
+/// Takes back what somebody invited to who may invite no longer.
+pub(crate) async fn withdraw_by(write: &mut Write, team: TeamId, inviter: AccountId) -> Result<(), Error> {
+    let statement = sql::query("DELETE FROM team_invitations WHERE team_id = $1 AND invited_by = $2")
+        .bind(team.to_string())
+        .bind(inviter.to_string());
+    statement.execute(&mut *write.transaction).await?;
+    Ok(())
+}
+
 /// Takes back what somebody was invited to who came in another way.
 pub async fn withdraw(write: &mut Write, team: TeamId, account: AccountId) -> Result<(), Error> {
     let statement = sql::query("DELETE FROM team_invitations WHERE team_id = $1 AND account_id = $2")

@@ -4,7 +4,7 @@ use vocabulary::{AccountId, TeamId, TeamMemberId, TeamRole, Timestamp};
 
 use crate::row::{parsed, time};
 use crate::sql::{self, Row};
-use crate::{Error, Store, Write, collaborators};
+use crate::{Error, Store, Write, collaborators, team_invitations};
 
 /// Somebody's place in a team.
 #[derive(Debug, Clone)]
@@ -53,6 +53,9 @@ pub async fn set(write: &mut Write, team: TeamId, account: AccountId, role: Team
     .bind(Timestamp::now().micros())
     .fetch_one(&mut *write.transaction)
     .await?;
+    if role != TeamRole::Admin {
+        team_invitations::withdraw_by(write, team, account).await?;
+    }
     member(&row).map(Some)
 }
 
@@ -64,6 +67,7 @@ pub async fn remove(write: &mut Write, team: TeamId, account: AccountId) -> Resu
     }
     // First, so that those who are told learn what they were in the team.
     collaborators::remove_everywhere(write, account, Some(team)).await?;
+    team_invitations::withdraw_by(write, team, account).await?;
     let statement = sql::query("DELETE FROM team_members WHERE team_id = $1 AND account_id = $2")
         .bind(team.to_string())
         .bind(account.to_string());
@@ -98,7 +102,7 @@ pub async fn of_account(store: &Store, account: AccountId) -> Result<Vec<Member>
 }
 
 /// What somebody is in a team, as the write under way sees it.
-pub(crate) async fn role_in(write: &mut Write, team: TeamId, account: AccountId) -> Result<Option<TeamRole>, Error> {
+pub async fn role_in(write: &mut Write, team: TeamId, account: AccountId) -> Result<Option<TeamRole>, Error> {
     let row = sql::query("SELECT role FROM team_members WHERE team_id = $1 AND account_id = $2")
         .bind(team.to_string())
         .bind(account.to_string());

@@ -1,5 +1,6 @@
 //! Cancelling a build that has not been released.
 
+use store::accounts::Account;
 use store::apps::App;
 use store::builds::Build;
 use vocabulary::BuildId;
@@ -11,10 +12,11 @@ impl Builds {
     /// Ends a build as failed, by the wish of a user; what runs of it is ended by its job, which sees that. Of this and
     /// the release of the build one comes first ([`Builds::decisions`]): `Error::Invalid` if that was the release, or if
     /// the build has ended otherwise.
-    pub async fn cancel(&self, app: &App, build: &Build, email: &str) -> Result<Build, Error> {
+    pub async fn cancel(&self, app: &App, build: &Build, by: &Account) -> Result<Build, Error> {
+        let email = &by.email;
         let decision = self.decisions.lock().await;
         let released = store::slugs::get(&self.store, slug_id(build)).await?.is_some();
-        if released || !self.record_failure(build.id, &text::canceled(email)).await? {
+        if released || !self.end_failed(self.store.write_by(by.id).await?, build.id, &text::canceled(email)).await? {
             return Err(Error::Invalid("There is nothing to cancel: this build has ended.".to_owned()));
         }
         drop(decision);

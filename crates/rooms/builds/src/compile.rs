@@ -80,8 +80,7 @@ impl Builds {
             tracing::debug!(build = %build.id, outcome = text::outcome(&ran.report), "a build's instance reported");
             match ran.report {
                 BuildReport::NeedsRuntimes { ref runtimes } => {
-                    // Boxed: few builds ask for Python, and every one would be larger by it.
-                    let python = Box::pin(self.python(build, runtimes, output)).await?;
+                    let python = self.python(build, runtimes, output).await?;
                     mounted = self.runtimes.meet(runtimes, &mounted, python).await?;
                     self.import_runtimes(&mounted).await?;
                 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use blobs::Output;
 use crashpoints::Point;
 use serde::{Deserialize, Serialize};
+use store::Write;
 use store::apps::App;
 use store::builds::Build;
 use store::jobs::Job;
@@ -85,7 +86,11 @@ impl Builds {
 
     /// Ends the row as failed; false if it had ended already. Reads nothing else of it: that may be what fails.
     pub(crate) async fn record_failure(&self, id: BuildId, reason: &str) -> Result<bool, store::Error> {
-        let mut write = self.store.write().await?;
+        self.end_failed(self.store.write().await?, id, reason).await
+    }
+
+    /// The same within a write of whoever ends it.
+    pub(crate) async fn end_failed(&self, mut write: Write, id: BuildId, reason: &str) -> Result<bool, store::Error> {
         let failed = store::builds::fail(&mut write, id, &text::one_line(reason)).await?;
         write.commit().await?;
         self.wakers.retention.wake();
@@ -117,7 +122,8 @@ impl Builds {
         }
         tracing::debug!(target: "timing", step = "build begins", app.name = %app.name);
         crashpoints::reach(Point::BuildBegun);
-        match self.attempt(&app, &build, &mut output).await {
+        // Boxed: a job that waits for its turn need not be as large as a build.
+        match Box::pin(self.attempt(&app, &build, &mut output)).await {
             Ok(release) => {
                 self.log(&app, "Build succeeded");
                 self.verify_later(id, app, release, output);

@@ -286,14 +286,14 @@ async fn a_build_under_way_is_cancelled_and_the_next_one_runs() {
     let (_jobs, _boot) = (bench.run_jobs(), bench.boot(DynoState::Up));
     let first = bench.start().await;
     begins.await.unwrap();
-    let canceled = bench.builds.cancel(&bench.app, &first, "ada@example.com").await.unwrap();
+    let canceled = bench.builds.cancel(&bench.app, &first, &bench.account).await.unwrap();
     assert_eq!(canceled.status, BuildStatus::Failed);
     let (told, _) = bench.watch(&first).await;
-    assert_eq!(told, " !     Canceled by user ada@example.com\n\n !     Push failed\n");
-    assert!(bench.builds.cancel(&bench.app, &first, "ada@example.com").await.is_err());
+    assert_eq!(told, " !     Canceled by user me@example.com\n\n !     Push failed\n");
+    assert!(bench.builds.cancel(&bench.app, &first, &bench.account).await.is_err());
     let (_, second) = bench.build().await;
     assert_eq!(second.status, BuildStatus::Succeeded);
-    assert!(bench.builds.cancel(&bench.app, &second, "ada@example.com").await.is_err());
+    assert!(bench.builds.cancel(&bench.app, &second, &bench.account).await.is_err());
     assert_eq!(bench.sim.left(), 0);
     drop(stay);
 }
@@ -302,9 +302,9 @@ async fn a_build_under_way_is_cancelled_and_the_next_one_runs() {
 async fn a_build_cancelled_before_its_turn_never_runs_and_says_why() {
     let bench = Bench::new(Config::default()).await;
     let build = bench.start().await;
-    bench.builds.cancel(&bench.app, &build, "ada@example.com").await.unwrap();
+    bench.builds.cancel(&bench.app, &build, &bench.account).await.unwrap();
     let _jobs = bench.run_jobs();
-    assert!(bench.watch(&build).await.0.contains("Canceled by user ada@example.com"));
+    assert!(bench.watch(&build).await.0.contains("Canceled by user me@example.com"));
     assert!(bench.sim.started().is_empty());
 }
 

@@ -17,7 +17,7 @@ impl Releases {
         changes: &BTreeMap<ConfigVarName, Option<Secret>>,
         account: AccountId,
     ) -> Result<ConfigVars, Error> {
-        let mut write = self.store.write().await?;
+        let mut write = self.store.write_by(account).await?;
         let before = store::apps::config_vars_in(&mut write, app.id).await?;
         let slug = self.slug_in(&mut write, app.id).await?;
         let after = changed(&before, changes);

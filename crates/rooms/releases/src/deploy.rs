@@ -24,7 +24,7 @@ impl Releases {
         account: AccountId,
         description: &str,
     ) -> Result<Release, Error> {
-        let mut write = self.store.write().await?;
+        let mut write = self.store.write_by(account).await?;
         if store::releases::newest_in(&mut write, app.id).await?.is_none() {
             return Err(Error::Gone);
         }

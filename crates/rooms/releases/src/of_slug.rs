@@ -19,7 +19,7 @@ impl Releases {
         account: AccountId,
     ) -> Result<Release, Error> {
         let usual = describe::deploy(slug.commit.as_deref());
-        let mut write = self.store.write().await?;
+        let mut write = self.store.write_by(account).await?;
         if store::releases::newest_in(&mut write, app.id).await?.is_none() {
             return Err(Error::Gone);
         }

@@ -25,7 +25,7 @@ impl Releases {
         };
         let config = store::releases::config_vars(&self.store, to.id).await?;
         let description = describe::rollback(to.version);
-        let mut write = self.store.write().await?;
+        let mut write = self.store.write_by(account).await?;
         if store::releases::newest_in(&mut write, app.id).await?.is_none() {
             return Err(Error::Gone);
         }

@@ -74,6 +74,9 @@ impl Webhooks {
 
     async fn begin(&self, under_way: &mut UnderWay) -> Result<(), store::Error> {
         let places = self.config.at_once.saturating_sub(under_way.tasks.len());
+        if places == 0 {
+            return Ok(());
+        }
         let mut begun = vec![];
         let mut write = self.store.write().await?;
         while begun.len() < places {

@@ -105,13 +105,10 @@ fn without_port(host: &str) -> &str {
 fn is_host(text: &str) -> bool {
     let host = without_port(text);
     let port = text.strip_prefix(host).and_then(|rest| rest.strip_prefix(':'));
-    let sound = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let letter = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-            host.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && host.bytes().all(letter)
-        }
-    };
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+    let is_name = host.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && host.bytes().all(letter);
+    let in_brackets = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let sound = is_name || in_brackets.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
     sound && text.len() <= 255 && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 

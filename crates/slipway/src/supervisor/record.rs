@@ -15,6 +15,7 @@ use store::Database;
 use vocabulary::Secret;
 
 use super::{Error, doing};
+use crate::durable;
 use crate::layout::Layout;
 use crate::settings::Settings;
 
@@ -38,7 +39,8 @@ pub(super) fn database(settings: &Settings, layout: &Layout) -> Result<Secret, E
         return Err(Error::Elsewhere(before.unwrap_or_default(), file.display().to_string()));
     }
     if before.as_ref() != Some(&place) {
-        fs::write(layout.at(RECORD), format!("{place}\n")).map_err(doing("write down where the record is"))?;
+        let text = format!("{place}\n");
+        durable::write(&layout.at(RECORD), text.as_bytes(), 0o644).map_err(doing("write down where the record is"))?;
     }
     Ok(url)
 }

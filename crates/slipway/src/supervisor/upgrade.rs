@@ -402,6 +402,8 @@ pub(crate) async fn checked(settings: &Settings) -> Result<Checked, Error> {
     let known = Layout::open(&settings.data).map_err(doing("read the data folder"))?;
     let layout = known.ok_or_else(|| io::ErrorKind::NotFound.into()).map_err(doing("read the data folder"))?;
     let database = super::of_install(None, &layout).map_err(doing("find the record"))?;
+    // A server may know its users by who they are here.
+    Users::find_control().and_then(User::become_it).map_err(doing("act as the owner of the record"))?;
     let fits = store::Store::fits(&database).await.map_err(io::Error::other);
     fits.map_err(doing("go on with the store"))?;
     Ok(Checked { version: env!("CARGO_PKG_VERSION").to_owned(), form: FORM, settings: settings.clone() })

@@ -105,7 +105,7 @@ pub(crate) async fn cancel(
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<schema::Build>> {
     let build = find(&state, &own.app, &identity).await?;
-    let build = state.builds.cancel(&own.app, &build, &own.caller.account.email).await?;
+    let build = state.builds.cancel(&own.app, &build, &own.caller.account).await?;
     Ok(Json(View::new(&state, &base, &own, slice::from_ref(&build)).await?.shape(&build)?))
 }
 

@@ -55,12 +55,12 @@ pub(crate) async fn put(
         .parse()
         .map_err(|_: UnknownTeamRole| Error::invalid("Roles in a team are admin, member and viewer."))?;
     let account = collaborators::existing(&state, &body.email).await?;
-    if store::team_members::get(&state.store, own.team.id, account.id).await?.is_some() {
-        return Err(Error::invalid(format!("{} is in this team already.", account.email)));
-    }
     let token = new_token();
     let new = New { team: own.team.id, account: account.id, invited_by: own.caller.account.id, role, token: &token };
     let mut write = state.store.write().await?;
+    if store::team_members::role_in(&mut write, own.team.id, account.id).await?.is_some() {
+        return Err(Error::invalid(format!("{} is in this team already.", account.email)));
+    }
     let made = store::team_invitations::set(&mut write, &new).await?;
     write.commit().await?;
     Ok(Json(shape(&state, &made, named(&own), Some(&token)).await?))
