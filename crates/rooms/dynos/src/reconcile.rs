@@ -45,7 +45,8 @@ impl Dynos {
             slugs: Slugs::default(),
             running: JoinSet::new(),
         };
-        reconciler.run(events).await;
+        // Boxed: whoever starts it need not be as large as its longest pass.
+        Box::pin(reconciler.run(events)).await;
     }
 }
 
