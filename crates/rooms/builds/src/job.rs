@@ -122,8 +122,7 @@ impl Builds {
         }
         tracing::debug!(target: "timing", step = "build begins", app.name = %app.name);
         crashpoints::reach(Point::BuildBegun);
-        // Boxed: a job that waits for its turn need not be as large as a build.
-        match Box::pin(self.attempt(&app, &build, &mut output)).await {
+        match self.attempt(&app, &build, &mut output).await {
             Ok(release) => {
                 self.log(&app, "Build succeeded");
                 self.verify_later(id, app, release, output);

@@ -45,8 +45,7 @@ impl Dynos {
             slugs: Slugs::default(),
             running: JoinSet::new(),
         };
-        // Boxed: whoever starts it need not be as large as its longest pass.
-        Box::pin(reconciler.run(events)).await;
+        reconciler.run(events).await;
     }
 }
 
