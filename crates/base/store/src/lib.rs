@@ -239,8 +239,9 @@ impl Store {
     /// Begins a write; waits for the one under way.
     pub async fn write(&self) -> Result<Write, Error> {
         let transaction = match &self.writer {
-            Writer::Sqlite(pool) => sqlite::write(pool).await?,
-            Writer::Postgres(writer) => writer.write().await?,
+            // Boxed: whoever writes would otherwise be as large as the larger of the two.
+            Writer::Sqlite(pool) => Box::pin(sqlite::write(pool)).await?,
+            Writer::Postgres(writer) => Box::pin(writer.write()).await?,
         };
         let (transaction, events) = (Box::new(transaction), Arc::clone(&self.events));
         Ok(Write { transaction, key: self.key.clone(), events, by: None, tells: false })

@@ -65,12 +65,12 @@ async fn holds(database: &Database, key: &SealKey, vars: &ConfigVars) {
 
 #[tokio::test]
 async fn from_a_file_to_a_server_and_back() {
-    there_and_back(Scratch::sqlite().await, Scratch::postgres().await, Scratch::sqlite().await).await;
+    Box::pin(there_and_back(Scratch::sqlite().await, Scratch::postgres().await, Scratch::sqlite().await)).await;
 }
 
 #[tokio::test]
 async fn from_a_server_to_a_file_and_back() {
-    there_and_back(Scratch::postgres().await, Scratch::sqlite().await, Scratch::postgres().await).await;
+    Box::pin(there_and_back(Scratch::postgres().await, Scratch::sqlite().await, Scratch::postgres().await)).await;
 }
 
 #[tokio::test]

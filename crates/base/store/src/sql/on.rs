@@ -26,8 +26,8 @@ impl Transaction {
     /// Makes it lasting.
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
+            Self::Sqlite(transaction) => Box::pin(transaction.commit()).await,
+            Self::Postgres(transaction) => Box::pin(transaction.commit()).await,
         }
     }
 }
