@@ -72,7 +72,7 @@ impl Door {
             run_git(&place, &hooks, app, service, protocol.as_deref(), &fds)
         });
         let sim = Sim::begin(folder.path(), Some(run_git));
-        let bench = Bench::around(Config::default(), folder, sim).await;
+        let bench = Box::pin(Bench::around(Config::default(), folder, sim)).await;
         let stranger = stranger(&bench).await;
         authorize(&bench, bench.account.id, TOKEN).await;
         authorize(&bench, stranger, STRANGER).await;
