@@ -70,7 +70,7 @@ async fn main() -> ExitCode {
     let forgotten = forgotten();
     assert!(forgotten.is_empty(), "endpoints without a case: {forgotten:#?}");
     let begun = Instant::now();
-    let furnished = Furnished::new().await;
+    let furnished = Box::pin(Furnished::new()).await;
     nothing_is_recorded(&furnished);
     let (mut killed, mut points) = (0, 0);
     for case in CASES.iter().filter(|case| case.path.contains(&word)) {

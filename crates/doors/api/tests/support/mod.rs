@@ -58,13 +58,15 @@ pub(crate) struct Answer {
 
 impl Api {
     pub(crate) async fn start() -> Self {
-        Self::over(store::scratch().await.0, tempfile::tempdir().unwrap()).await
+        let store = Box::pin(store::scratch()).await.0;
+        Box::pin(Self::over(store, tempfile::tempdir().unwrap())).await
     }
 
     /// The same with its record in a file of its own ([`Api::file`]), whatever other tests keep theirs in.
     pub(crate) async fn in_a_file() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::over(store(folder.path()).await, folder).await
+        let store = Box::pin(store(folder.path())).await;
+        Box::pin(Self::over(store, folder)).await
     }
 
     async fn over(store: Store, folder: tempfile::TempDir) -> Self {
