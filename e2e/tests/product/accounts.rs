@@ -127,7 +127,7 @@ pub fn login_with_a_second_factor(client: &Client) -> Result<(), Failure> {
     browser.send(&[("email", &user.email), ("password", &user.password)])?;
     let spelled = browser.page.split("<code>").nth(1).and_then(|rest| rest.split("</code>").next());
     let secret = spelled.ok_or_else(|| format!("no secret: {}", browser.page))?.replace(' ', "");
-    browser.send(&[("code", &code(&secret)?)])?;
+    browser.send(&[("code", &code(&secret)?), ("password", &user.password)])?;
     let codes: Vec<String> =
         browser.page.split("<li><code>").skip(1).filter_map(|rest| rest.split('<').next()).map(str::to_owned).collect();
     ensure!(codes.len() == 10, "no recovery codes: {}", browser.page);
@@ -239,7 +239,7 @@ pub fn no_secret_is_written_down(client: &Client) -> Result<(), Failure> {
     browser.open("/login/two-factor")?;
     let spelled = browser.page.split("<code>").nth(1).and_then(|rest| rest.split("</code>").next());
     let secret = spelled.ok_or_else(|| format!("no secret: {}", browser.page))?.replace(' ', "");
-    browser.send(&[("code", &code(&secret)?)])?;
+    browser.send(&[("code", &code(&secret)?), ("password", &user.password)])?;
     let recovery = browser.page.split("<li><code>").nth(1).and_then(|rest| rest.split('<').next()).ok_or("no code")?;
     let recovery = recovery.replace(' ', "");
     let made = as_user(client, &token, &["clients:create", "Canary", "https://canary.example/"])?.good()?.stdout;
