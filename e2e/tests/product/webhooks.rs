@@ -100,9 +100,13 @@ pub fn nothing_near_is_told(client: &Client) -> Result<(), Failure> {
 fn listed_to_the_user(client: &Client, repository: &e2e::Repository, app: &str) -> Result<(), Failure> {
     let deliveries = repository.heroku(&["webhooks:deliveries"])?.good()?;
     ensure!(deliveries.stdout.contains("succeeded"), "webhooks:deliveries: {}", deliveries.both());
-    let first = first(&client.api("GET", &format!("/apps/{app}/webhook-deliveries"), "")?.text())?;
+    let shown = client.api("GET", &format!("/apps/{app}/webhook-deliveries"), "")?.text();
+    let first = first(&shown)?;
     let (id, event) = (text(&first["id"])?, text(&first["event"]["id"])?);
-    ensure!(first["num_attempts"] == 3, "the first delivery has other attempts than three: {first}");
+    // The two failures may have met one delivery or two: those of different things do not wait for each other.
+    let all: Vec<Value> = serde_json::from_str(&shown)?;
+    let attempts: u64 = all.iter().filter_map(|one| one["num_attempts"].as_u64()).sum();
+    ensure!(attempts == all.len() as u64 + 2, "not two attempts more than deliveries: {shown}");
     let info = repository.heroku(&["webhooks:deliveries:info", &id])?.good()?;
     ensure!(info.stdout.contains(&event) && info.stdout.contains("Event Payload"), "{}", info.both());
     let events = repository.heroku(&["webhooks:events"])?.good()?;
