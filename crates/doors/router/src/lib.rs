@@ -102,6 +102,7 @@ pub fn run(config: Config, phase: watch::Receiver<Phase>) -> Result<(), Error> {
     let current = Arc::new(routes::Current::new());
     link::restore(&current, &config.table_file);
     let (outbox, batches) = lines::queue();
+    let retiring = phase.clone();
     let plan = worker::Plan {
         tls: tls::config(Arc::clone(&current))?,
         current: Arc::clone(&current),
@@ -124,10 +125,25 @@ pub fn run(config: Config, phase: watch::Receiver<Phase>) -> Result<(), Error> {
             workers.push(named.spawn_scoped(scope, move || worker::run(plan, listeners)).map_err(Error::Ready)?);
         }
         drop(plan); // The queue of lines ends with the last worker.
-        drop(config.listeners); // Who retires leaves the sockets to others.
-        runtime.block_on(link.run());
+        runtime.block_on(async {
+            let following = link.run();
+            tokio::pin!(following);
+            tokio::select! {
+                () = &mut following => return,
+                () = leave(config.listeners, retiring) => {}
+            }
+            following.await;
+        });
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| Error::Worker)?.map_err(Error::Ready))
     })
+}
+
+/// Keeps the sockets at the numbers the supervisor knows them by, for the next one to take them back from a router that
+/// serves. Who retires or ends leaves them to others.
+async fn leave(listeners: Vec<TcpListener>, mut phase: watch::Receiver<Phase>) {
+    // A phase nobody tells any more is the end, too.
+    drop(phase.wait_for(|phase| *phase != Phase::Serving).await);
+    drop(listeners);
 }
 
 /// The same sockets once more: every worker accepts from all of them.
