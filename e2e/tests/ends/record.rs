@@ -42,7 +42,7 @@ fn commands_find_the_record(platform: &Platform) -> Result<(), Failure> {
     let listed = platform.slipway(&["users", "list"])?.good()?;
     ensure!(listed.stdout.contains("admin@"), "users list: {}", listed.both());
     let doctor = platform.slipway(&["doctor"])?;
-    ensure!(doctor.stdout.contains("the record is in PostgreSQL"), "doctor: {}", doctor.both());
+    ensure!(doctor.stdout.contains("in PostgreSQL 1"), "doctor: {}", doctor.both());
     ensure!(!platform.data().join("store/slipway.db").exists(), "there is a file beside the database");
     Ok(())
 }
