@@ -11,7 +11,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
@@ -92,6 +92,8 @@ impl AsyncWrite for Carried {
 pub(crate) struct Places {
     taken: Arc<AtomicUsize>,
     most: usize,
+    /// Whether the log was told that all are taken; it is told once until one is free again.
+    is_full: Arc<AtomicBool>,
 }
 
 /// One of them; dropping it frees the place.
@@ -101,7 +103,7 @@ pub(crate) struct Place(Arc<AtomicUsize>);
 impl Places {
     /// Places for a router that serves so many connections.
     pub(crate) fn new(connections: usize) -> Self {
-        Self { taken: Arc::default(), most: (connections / SHARE).max(1) }
+        Self { taken: Arc::default(), most: (connections / SHARE).max(1), is_full: Arc::default() }
     }
 
     /// A place, if one is free.
@@ -109,9 +111,12 @@ impl Places {
         let before = self.taken.fetch_add(1, Relaxed);
         let place = Place(Arc::clone(&self.taken));
         if before >= self.most {
-            tracing::warn!(most = self.most, "too many carried connections; refused one");
+            if !self.is_full.swap(true, Relaxed) {
+                tracing::warn!(most = self.most, "too many carried connections; more are refused until one ends");
+            }
             return None;
         }
+        self.is_full.store(false, Relaxed);
         Some(place)
     }
 }

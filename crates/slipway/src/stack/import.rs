@@ -1,5 +1,6 @@
 //! `slipway stack import`: an image that somebody else built becomes a stack.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,12 @@ fn import(asked: &Import, settings: &Settings) -> Result<(), Error> {
     }
     let (packer, packer_uid) = helpers(settings).map_err(Error::Data)?;
     let credentials = asked.credentials.as_deref();
+    let hosts = [Some(&asked.image), asked.build_image.as_ref()];
+    let hosts = hosts.into_iter().flatten().filter_map(|image| image.parse::<Reference>().ok());
+    let hosts: BTreeSet<String> = hosts.map(|reference| reference.host).collect();
+    if let Some(file) = credentials.filter(|_| hosts.len() > 1) {
+        for_several(file)?;
+    }
     let run = locate(&asked.image, settings, credentials)?;
     let build = asked.build_image.as_deref().map(|image| locate(image, settings, credentials)).transpose()?;
     let plan = StackImport {
@@ -192,11 +199,26 @@ fn locate(image: &str, settings: &Settings, credentials: Option<&Path>) -> Resul
     Ok(Image { path, origin, fetched: true })
 }
 
+/// Refuses a file of one `USER:PASSWORD` where there are two registries: each would be told it.
+fn for_several(file: &Path) -> Result<(), Error> {
+    let failed = |error| Error::Credentials(file.to_owned(), error);
+    if credentials_text(file).map_err(failed)?.trim_start().starts_with('{') {
+        return Ok(());
+    }
+    let told = "it holds one USER:PASSWORD for two registries: give what `docker login` writes, which names each";
+    Err(failed(std::io::Error::other(told)))
+}
+
+fn credentials_text(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(file).and_then(|file| file.take(MAX_CREDENTIALS).read_to_string(&mut text))?;
+    Ok(text)
+}
+
 /// Reads `USER:PASSWORD`, or what `docker login` writes; nothing if that file knows nothing of this registry.
 fn read_credentials(file: &Path, reference: &Reference) -> Result<Option<Credentials>, Error> {
     let failed = |error| Error::Credentials(file.to_owned(), error);
-    let mut text = String::new();
-    fs::File::open(file).and_then(|file| file.take(MAX_CREDENTIALS).read_to_string(&mut text)).map_err(failed)?;
+    let text = credentials_text(file).map_err(failed)?;
     let odd = |text: &str| failed(std::io::Error::other(text.to_owned()));
     let pair = |text: &str| {
         let (user, password) = text.trim_end().split_once(':')?;
@@ -215,7 +237,19 @@ fn read_credentials(file: &Path, reference: &Reference) -> Result<Option<Credent
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
+
+    #[test]
+    fn one_password_is_not_told_to_two_registries() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("credentials");
+        fs::write(&file, "ada:secret\n").unwrap();
+        assert!(for_several(&file).unwrap_err().source().unwrap().to_string().contains("two registries"));
+        fs::write(&file, r#"{"auths": {}}"#).unwrap();
+        assert!(for_several(&file).is_ok());
+    }
 
     #[test]
     fn credentials_are_read_from_either_file() {

@@ -187,6 +187,8 @@ impl Pull<'_> {
         if bytes != size || Digest::from_bytes(&hash.finalize().into()) != *digest {
             return Err(Error::Digest(self.host(), format!("sha256:{digest}")));
         }
+        // A part of this name is taken for whole ever after.
+        file.sync_all().map_err(write)?;
         fs::rename(draft, path).map_err(write)
     }
 

@@ -40,7 +40,7 @@ pub(crate) const SOCKET: &str = "supervisor.sock";
 const CHECK: Duration = Duration::from_mins(1);
 /// How long its stack images may take.
 const STACK: Duration = Duration::from_mins(30);
-/// The longest request, and the longest answer to the check, in bytes.
+/// The longest request, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
 /// What is asked for, as a line of JSON.

@@ -47,6 +47,11 @@ pub(super) enum Restored {
     Discarded(Vec<String>),
 }
 
+/// Whether a file of requirements names a variable.
+fn mentions(bytes: &[u8], name: &str) -> bool {
+    String::from_utf8_lossy(bytes).contains(&format!("${{{name}}}"))
+}
+
 impl Cache {
     pub(super) fn of(site: &Site<'_>, env: &Environment, manager: Manager, python: PythonVersion) -> Self {
         let mut about = About::new();
@@ -63,7 +68,10 @@ impl Cache {
             let files = requirements.files.iter();
             let files = files.map(|(path, bytes)| (path.as_os_str().as_encoded_bytes(), bytes.as_slice()));
             decides("content of requirements.txt", digest(files));
-            let settings = env.iter().filter(|(name, _)| name.to_ascii_uppercase().starts_with("PIP_"));
+            // Files may name variables as `${NAME}` (pip's documentation, "Using environment variables").
+            let named = |name: &str| requirements.files.values().any(|bytes| mentions(bytes, name));
+            let is_pips = |name: &str| name.to_ascii_uppercase().starts_with("PIP_");
+            let settings = env.iter().filter(|(name, _)| is_pips(name) || named(name));
             // Where the app is built is another folder each time, and decides nothing.
             let settings = settings.filter(|(name, _)| *name != "PIP_SRC");
             decides("settings of pip", digest(settings.map(|(name, value)| (name.as_bytes(), value.as_bytes()))));
