@@ -23,7 +23,7 @@ impl KilledAt {
     /// The limit in bytes.
     #[must_use]
     pub fn bytes(self, size: DynoSize) -> u64 {
-        (size.memory_mib() << 20) / 100 * u64::from(self.0.max(100))
+        (size.memory_mib() << 20) * u64::from(self.0.max(100)) / 100
     }
 }
 
