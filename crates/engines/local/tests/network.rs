@@ -490,3 +490,29 @@ fn one_dyno_opens_no_more_connections_than_its_share() {
         assert!(two.gets(PUBLIC).await, "others are not hindered");
     });
 }
+
+/// The owner of a firewall lets packets through again, then dynos go: nothing of ours stays in it.
+#[test]
+fn a_firewall_that_drops_no_more_keeps_nothing_of_ours() {
+    on_a_host(async || {
+        let programs = ["iptables-nft", "iptables-legacy"];
+        let table = ["list", "table", "inet", "firewalld"];
+        let policy = |word: &str| {
+            for program in programs {
+                run(program, &["-P", "FORWARD", word]);
+            }
+            let chain = format!("type filter hook forward priority 10; policy {};", word.to_lowercase());
+            nft(&[&format!("add chain inet firewalld forward {{ {chain} }}")]);
+        };
+        let all = || programs.map(|program| run(program, &["-S"])).concat() + &nft(&table);
+        nft(&["add", "table", "inet", "firewalld"]);
+        policy("DROP");
+        let network = Network::set_up(&config(&[])).await.unwrap();
+        assert_eq!(all().matches("-i test-+").count(), 2, "{}", all());
+        assert!(all().contains("\"test-*\""), "{}", all());
+        drop(network);
+        policy("ACCEPT");
+        foreign::close(Path::new("/usr/sbin/nft"), "test").await.unwrap();
+        assert!(!all().contains("test-"), "{}", all());
+    });
+}
