@@ -22,10 +22,11 @@ soak: build             ## the crash tests with larger numbers: SLIPWAY_SOAK tim
 	cargo build --release --package e2e --tests
 	SLIPWAY_SOAK=$(or $(SLIPWAY_SOAK),20) cargo test --release --package e2e --test crashes
 
-check: tools            ## the quick part: format, lints, arrows
+check: tools            ## the quick part: format, lints, arrows, licences
 	cargo fmt --check
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	cargo xtask arrows
+	cargo xtask licences
 
 build: tools inside     ## the product: target/release/slipway with its siblings
 	cargo build --release --package slipway
