@@ -16,7 +16,7 @@ use engine::Kind;
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use local::network::{Network, NetworkConfig, foreign};
+use local::network::{Network, NetworkConfig, foreign, repair};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(45, 45, 45, 45);
@@ -514,5 +514,30 @@ fn a_firewall_that_drops_no_more_keeps_nothing_of_ours() {
         policy("ACCEPT");
         foreign::close(Path::new("/usr/sbin/nft"), "test").await.unwrap();
         assert!(!all().contains("test-"), "{}", all());
+    });
+}
+
+/// The engine is gone, dynos run on, and a firewall is loaded again: one who asks mends it.
+#[test]
+fn one_pass_mends_the_network_of_dynos_without_an_engine() {
+    on_a_host(async || {
+        let _outside = outside().await;
+        run("iptables-nft", &["-P", "FORWARD", "DROP"]);
+        let config = config(&[]);
+        assert_eq!(repair(&config).await.unwrap(), [""; 0], "no dyno, nothing to mend");
+        let network = Network::set_up(&config).await.unwrap();
+        let one = dyno(&network).await;
+        drop(network);
+        assert_eq!(repair(&config).await.unwrap(), [""; 0], "all is well");
+        run("iptables-nft", &["-F", "FORWARD"]);
+        nft(&["delete", "table", "inet", "slipway-test"]);
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        ip(&["route", "del", &one.address.to_string()]);
+        assert!(!one.gets(PUBLIC).await);
+        let mended = repair(&config).await.unwrap();
+        let words = ["ip_forward", "table inet slipway-test", "table ip filter, chain FORWARD"];
+        assert!(mended.len() == 3 && mended.iter().zip(words).all(|(told, word)| told.contains(word)), "{mended:?}");
+        assert!(one.gets(PUBLIC).await && !one.gets(PRIVATE).await);
+        assert_eq!(repair(&config).await.unwrap(), [""; 0]);
     });
 }
