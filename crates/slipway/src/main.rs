@@ -45,7 +45,8 @@ enum Command {
     Env(Box<Written>),
     /// Bring a platform on another machine to this one's loopback, where heroku, git and curl can talk to it
     Connect(Box<connect::Connect>),
-    /// Look whether this machine can run the platform, and say what to mend
+    /// Look whether this machine can run the platform, and say what to mend or mend it
+    #[command(after_help = doctor::TAUGHT)]
     Doctor(Box<doctor::Doctor>),
     /// Have the running platform become this program, or another one, without losing a request; undone if it fails
     Upgrade(upgrade::Asked),

@@ -41,6 +41,7 @@ pub mod keys;
 pub mod layers;
 mod migrations;
 pub mod oauth_clients;
+pub mod part;
 mod postgres;
 pub mod releases;
 mod row;

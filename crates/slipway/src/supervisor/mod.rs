@@ -10,6 +10,7 @@
 //! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`; the URL of
 //! the database, which may hold a password, lies beside them and is handed to control alone.
 
+mod folders;
 mod group;
 mod handover;
 mod keeper;
@@ -34,10 +35,11 @@ use rustix::fs::FlockOperation;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+pub(crate) use folders::{Folder, folders};
 pub(crate) use programs::copy as copy_programs;
 pub(crate) use record::{DATABASE, of_install};
 pub(crate) use role::FIRST_FD;
-pub(crate) use stop::down;
+pub(crate) use stop::{down, sweep_dead};
 pub(crate) use upgrade::{Request, SOCKET, Said};
 
 use crate::layout::Layout;
@@ -310,17 +312,9 @@ fn take_lock(layout: &Layout) -> Result<File, Error> {
 }
 
 fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
-    // Root's, so that no other user decides what stands at the paths that root works on below.
-    own_folder(&layout.data, 0o711, None)?;
-    for name in ["store", "keys", "blobs", "outputs", "logs", "pushes"] {
-        own_folder(&layout.at(name), 0o700, Some(users.control))?;
+    for Folder { path, mode, owner } in folders(layout, users) {
+        own_folder(&path, mode, owner)?;
     }
-    own_folder(&layout.at("public"), 0o755, Some(users.control))?;
-    for name in ["bin", "images", "stacks", "dynos", "hooks"] {
-        own_folder(&layout.at(name), 0o755, None)?;
-    }
-    own_folder(&layout.at("git"), 0o711, None)?;
-    own_folder(&layout.in_run("router"), 0o700, Some(users.router))?;
     programs::copy(&layout.at("bin"))?;
     let hook = layout.at("hooks").join("pre-receive");
     fs::write(&hook, PRE_RECEIVE)?;
