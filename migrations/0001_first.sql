@@ -207,12 +207,13 @@ CREATE TABLE layers (
 );
 
 CREATE TABLE runtimes (
-    name TEXT NOT NULL,                  -- node, npm, static
+    name TEXT NOT NULL,                  -- node, npm, static, …
     version TEXT NOT NULL,
+    stack_image TEXT NOT NULL,           -- of one made of a stack's own programs: that image; else empty
     layer TEXT NOT NULL REFERENCES layers (digest),
     created_at INTEGER NOT NULL,
     used_at INTEGER NOT NULL,            -- when a build last asked for it, to the day
-    PRIMARY KEY (name, version)
+    PRIMARY KEY (name, version, stack_image)
 );
 
 CREATE TABLE build_caches (
