@@ -2,6 +2,7 @@
 //!
 //! Knows `slipway up`, git, the official `heroku` command, plain HTTP. Knows nothing of the inside.
 
+mod another_build;
 mod browser;
 mod client;
 mod compatibility;
@@ -19,6 +20,7 @@ mod scenario;
 mod terminal;
 mod witness;
 
+pub use another_build::another_build;
 pub use browser::Browser;
 pub use client::{Client, Repository};
 pub use crash_points::CrashPoints;
