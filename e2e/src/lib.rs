@@ -3,6 +3,7 @@
 //! Knows `slipway up`, git, the official `heroku` command, plain HTTP. Knows nothing of the inside.
 
 mod acts;
+mod another_build;
 mod browser;
 mod client;
 mod compatibility;
@@ -21,6 +22,7 @@ mod terminal;
 mod witness;
 
 pub use acts::act;
+pub use another_build::another_build;
 pub use browser::Browser;
 pub use client::{Client, Repository};
 pub use crash_points::CrashPoints;
