@@ -118,19 +118,16 @@ impl Kept {
 
     /// Waits until something is to be done, and does it without waiting: an order may come at any time.
     async fn look_after(&mut self) {
-        match &self.process {
-            Some(process) => {
-                let ended = process.ended().await;
-                self.process = None;
-                let pause = self.restarts.after_end();
-                self.due = Instant::now() + pause;
-                tracing::error!(role = self.role.name, ?ended, ?pause, "a role ended; starting it again");
-            }
-            None => {
-                tokio::time::sleep_until(self.due).await;
-                self.start_again();
-            }
-        }
+        let Some(process) = &self.process else {
+            tokio::time::sleep_until(self.due).await;
+            self.start_again();
+            return;
+        };
+        let ended = process.ended().await;
+        self.process = None;
+        let pause = self.restarts.after_end();
+        self.due = Instant::now() + pause;
+        tracing::error!(role = self.role.name, ?ended, ?pause, "a role ended; starting it again");
     }
 
     fn start_again(&mut self) {
