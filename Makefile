@@ -12,16 +12,16 @@ up: build               ## install what is missing, build, start in the backgrou
 down:                   ## stop the platform and its apps
 	target/release/slipway down
 
+# Tests are compiled for debugging, in half the time and with checked arithmetic; the product they try is the one people get.
 test: check build       ## everything CI runs; needs root
-	cargo test --release --workspace --exclude e2e
-	cargo xtask on-postgres --release
-	cargo test --release --package e2e
+	cargo test --workspace --exclude e2e
+	cargo xtask on-postgres
+	SLIPWAY_PROGRAM=$(CURDIR)/target/release/slipway cargo test --package e2e
 	xtask/first-steps
 	xtask/deb
 
 soak: build             ## the crash tests with larger numbers: SLIPWAY_SOAK times as much (an hour and more)
-	cargo build --release --package e2e --tests
-	SLIPWAY_SOAK=$(or $(SLIPWAY_SOAK),20) cargo test --release --package e2e --test crashes
+	SLIPWAY_PROGRAM=$(CURDIR)/target/release/slipway SLIPWAY_SOAK=$(or $(SLIPWAY_SOAK),20) cargo test --package e2e --test crashes
 
 check: tools            ## the quick part: format, lints, arrows
 	cargo fmt --check
@@ -46,7 +46,7 @@ bench: build            ## how long a push takes, and where the time goes; how f
 	target/release/api-speed
 
 compatibility: build    ## writes docs/compatibility/{cli,api}.md from a run of all scenarios
-	cargo test --release --package e2e --test product -- --write-compatibility
+	SLIPWAY_PROGRAM=$(CURDIR)/target/release/slipway cargo test --package e2e --test product -- --write-compatibility
 
 fresh: tools            ## proves that a bare Debian with Rust needs nothing else than `make up`; see xtask/fresh
 	xtask/fresh

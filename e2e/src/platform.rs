@@ -400,8 +400,12 @@ fn slipway(subcommand: &str, folder: &Path, address: SocketAddr) -> Result<Comma
     Ok(command)
 }
 
-/// The program under test: it lies beside this one, or, if this one is a test, beside its folder.
+/// The program under test: the one `SLIPWAY_PROGRAM` names, or it lies beside this one, or, if this one is a test, beside
+/// its folder.
 pub fn program() -> Result<PathBuf, Failure> {
+    if let Some(named) = std::env::var_os("SLIPWAY_PROGRAM") {
+        return Ok(named.into());
+    }
     let mine = std::env::current_exe()?;
     let mut programs = mine.ancestors().skip(1).take(2).map(|folder| folder.join("slipway"));
     programs.find(|program| program.is_file()).ok_or_else(|| "build `slipway` first: it is missing".into())
