@@ -23,10 +23,11 @@ test: check build       ## everything CI runs; needs root
 soak: build             ## the crash tests with larger numbers: SLIPWAY_SOAK times as much (an hour and more)
 	SLIPWAY_PROGRAM=$(CURDIR)/target/release/slipway SLIPWAY_SOAK=$(or $(SLIPWAY_SOAK),20) cargo test --package e2e --test crashes
 
-check: tools            ## the quick part: format, lints, arrows
+check: tools            ## the quick part: format, lints, arrows, licences
 	cargo fmt --check
 	cargo clippy --release --workspace --all-targets -- --deny warnings
 	cargo xtask arrows
+	cargo xtask licences
 
 build: tools inside     ## the product: target/release/slipway with its siblings
 	cargo build --release --package slipway

@@ -207,12 +207,13 @@ CREATE TABLE layers (
 );
 
 CREATE TABLE runtimes (
-    name TEXT NOT NULL,                  -- node, npm, static
+    name TEXT NOT NULL,                  -- node, npm, static, …
     version TEXT NOT NULL,
+    stack_image TEXT NOT NULL,           -- of one made of a stack's own programs: that image; else empty
     layer TEXT NOT NULL REFERENCES layers (digest),
     created_at INTEGER NOT NULL,
     used_at INTEGER NOT NULL,            -- when a build last asked for it, to the day
-    PRIMARY KEY (name, version)
+    PRIMARY KEY (name, version, stack_image)
 );
 
 CREATE TABLE build_caches (
@@ -315,6 +316,7 @@ CREATE TABLE jobs (
 CREATE TABLE webhooks (
     id TEXT PRIMARY KEY NOT NULL,
     app_id TEXT NOT NULL,
+    owner TEXT NOT NULL,                 -- the team or account that has the app, whose webhooks share what there is
     url TEXT NOT NULL,
     include TEXT NOT NULL,               -- JSON list: api:release, …
     level TEXT NOT NULL,                 -- notify, sync
@@ -326,6 +328,7 @@ CREATE TABLE webhooks (
     updated_at INTEGER NOT NULL
 );
 CREATE INDEX webhooks_by_app ON webhooks (app_id);
+CREATE INDEX webhooks_by_owner ON webhooks (owner);
 
 CREATE TABLE webhook_events (
     sequence INTEGER PRIMARY KEY NOT NULL, -- counted by the fact 'webhook_event'
@@ -340,7 +343,7 @@ CREATE TABLE webhook_events (
     previous TEXT,                       -- the same from before an update
     created_at INTEGER NOT NULL
 );
-CREATE INDEX webhook_events_by_app ON webhook_events (app_id);
+CREATE INDEX webhook_events_by_app ON webhook_events (app_id, sequence);
 
 CREATE TABLE webhook_deliveries (
     sequence INTEGER PRIMARY KEY NOT NULL, -- counted by the fact 'webhook_delivery'
@@ -359,6 +362,8 @@ CREATE TABLE webhook_deliveries (
     updated_at INTEGER NOT NULL
 );
 CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook_id, status);
+-- The few that are under way: looked into before another begins.
+CREATE INDEX webhook_deliveries_under_way ON webhook_deliveries (webhook_id) WHERE status = 'scheduled';
 -- What waits of one thing, in order: looked into for each delivery that is due.
 CREATE INDEX webhook_deliveries_of_thing ON webhook_deliveries (webhook_id, thing_id, sequence)
     WHERE next_attempt_at IS NOT NULL;

@@ -2,6 +2,8 @@
 //!
 //! Knows `slipway up`, git, the official `heroku` command, plain HTTP. Knows nothing of the inside.
 
+mod acts;
+mod another_build;
 mod browser;
 mod client;
 mod compatibility;
@@ -19,6 +21,8 @@ mod scenario;
 mod terminal;
 mod witness;
 
+pub use acts::act;
+pub use another_build::another_build;
 pub use browser::Browser;
 pub use client::{Client, Repository};
 pub use crash_points::CrashPoints;

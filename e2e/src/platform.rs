@@ -179,6 +179,11 @@ impl Platform {
         i32::try_from(self.supervisor.id()).unwrap_or_default()
     }
 
+    /// The process id of the one that supervises now: after an upgrade that failed, another than was started.
+    pub fn current_supervisor(&self) -> Result<i32, Failure> {
+        Ok(fs::read_to_string(format!("/run/slipway-{}/supervisor.pid", self.install))?.trim().parse()?)
+    }
+
     /// The process id of a role.
     pub fn role(&self, name: &str) -> Result<i32, Failure> {
         let install = &self.install;

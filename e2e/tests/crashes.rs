@@ -1,44 +1,30 @@
-//! Crashes: every step of a deploy cut by SIGKILL, everything killed at once, the power cut. Each has a platform of its
+//! Crashes: every step of a deploy and of an upgrade cut by SIGKILL, everything killed at once, the power cut. Each has a platform of its
 //! own. `SLIPWAY_SOAK=N` does N times as much.
 
 mod crash {
     pub mod deploys;
     pub mod everything;
     pub mod power;
+    pub mod upgrades;
 }
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use e2e::Failure;
 
 type Act = fn(u32) -> Result<(), Failure>;
 
 fn main() -> ExitCode {
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let soak = std::env::var("SLIPWAY_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let all: [(&str, Act); 4] = [
+    let all: [(&str, Act); 5] = [
         ("deploys::a_crash_at_any_step_leaves_n_or_n_plus_1", crash::deploys::a_crash_at_any_step_leaves_n_or_n_plus_1),
         ("deploys::a_supervisor_that_dies_on_its_way_up", crash::deploys::a_supervisor_that_dies_on_its_way_up),
+        (
+            "upgrades::a_supervisor_that_dies_in_an_upgrade_is_gone_back_from",
+            crash::upgrades::a_supervisor_that_dies_in_an_upgrade_is_gone_back_from,
+        ),
         ("everything::killed_at_once_is_healed_by_up", crash::everything::killed_at_once_is_healed_by_up),
         ("power::nothing_acknowledged_is_lost", crash::power::nothing_acknowledged_is_lost),
     ];
-    let (mut passed, mut failed) = (0, 0);
-    for (name, act) in all.into_iter().filter(|(name, _)| name.contains(&filter)) {
-        let begun = Instant::now();
-        let outcome = act(soak);
-        let took = begun.elapsed().as_secs_f64();
-        match outcome {
-            Ok(()) => {
-                passed += 1;
-                println!("scenario {name} ... ok ({took:.1} s)");
-            }
-            Err(failure) => {
-                failed += 1;
-                println!("scenario {name} ... FAILED ({took:.1} s)\n{failure}\n");
-            }
-        }
-    }
-    println!("{passed} passed, {failed} failed");
-    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    e2e::act(&all, |act| act(soak))
 }

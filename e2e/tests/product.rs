@@ -7,6 +7,7 @@ mod product {
     pub mod commands;
     pub mod connect;
     pub mod deploys;
+    pub mod dynos;
     pub mod everyday;
     pub mod features;
     pub mod isolation;
@@ -22,7 +23,7 @@ mod product {
 }
 
 use product::{
-    accounts, bad_input, beside, commands, connect, deploys, everyday, features, isolation, python, resources,
+    accounts, bad_input, beside, commands, connect, deploys, dynos, everyday, features, isolation, python, resources,
     retention, run, sharing, stacks, traffic, upgrade, webhooks,
 };
 
@@ -85,6 +86,7 @@ fn main() -> std::process::ExitCode {
         resources::many_apps_are_looked_at_at_once,
         resources::a_client_gets_tokens_and_loses_one,
         resources::a_build_is_cancelled,
+        dynos::memory_beyond_the_size_is_told_and_far_beyond_it_is_the_end,
         features::dynos_are_told_what_they_are,
         features::without_preboot_the_old_web_stops_first,
         beside::an_app_is_opened_cloned_and_compared,

@@ -45,13 +45,17 @@ enum Command {
     Env(Box<Written>),
     /// Bring a platform on another machine to this one's loopback, where heroku, git and curl can talk to it
     Connect(Box<connect::Connect>),
-    /// Look whether this machine can run the platform, and say what to mend
+    /// Look whether this machine can run the platform, and say what to mend or mend it
+    #[command(after_help = doctor::TAUGHT)]
     Doctor(Box<doctor::Doctor>),
     /// Have the running platform become this program, or another one, without losing a request; undone if it fails
     Upgrade(upgrade::Asked),
     /// Asked of a program before the platform becomes it
     #[command(hide = true)]
     UpgradeCheck(Box<Written>),
+    /// Watches over a program that takes the platform over; started by the one before
+    #[command(hide = true)]
+    UpgradeGuard(Box<Written>),
     /// Who may sign in: add, passwd, token, list, disable-2fa, remove; as root, while the platform runs or not
     #[command(subcommand)]
     Users(accounts::UsersCommand),
@@ -92,20 +96,32 @@ fn main() -> ExitCode {
             local::images::packer_main(std::io::stdin().lock(), std::io::stdout().lock(), &args)
         }
         Command::Forwarder => local::network::forwarder_main(),
-        Command::Up(written) => settled(*written, |settings| match stack::ensure(settings) {
-            Ok(()) => told(block_on(supervisor::up(settings))),
-            refused => told(refused),
-        }),
+        Command::Up(written) => match supervisor::handed() {
+            Ok(Some(handover)) => told(block_on(supervisor::go_on(handover))),
+            Ok(None) => up(*written),
+            Err(error) => told(Err(supervisor::doing("read what was handed over")(error))),
+        },
         Command::Down(written) => settled(*written, |settings| told(block_on(supervisor::down(settings)))),
         Command::Env(written) => settled(*written, |settings| told(env::print(settings))),
         Command::Connect(asked) => told(block_on(connect::run(*asked))),
         Command::Doctor(doctor) => doctor::run(*doctor),
         Command::Upgrade(asked) => told(upgrade::run(&asked)),
         Command::UpgradeCheck(written) => settled(*written, |settings| told(supervisor::check(settings))),
+        Command::UpgradeGuard(_) => {
+            roles::log_to_stderr("info");
+            told(block_on(supervisor::watch_over()))
+        }
         Command::Users(command) => told(accounts::run(command)),
         Command::Db(command) => told(db::run(command)),
         Command::Stack(command) => stack::run(command),
     }
+}
+
+fn up(written: Written) -> ExitCode {
+    settled(written, |settings| match stack::ensure(settings) {
+        Ok(()) => told(block_on(supervisor::up(settings))),
+        refused => told(refused),
+    })
 }
 
 /// Runs a command with settled settings, or says every mistake in them.

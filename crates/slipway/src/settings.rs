@@ -78,6 +78,10 @@ pub(crate) struct Written {
     #[arg(long, env = "SLIPWAY_BOOT_TIMEOUT", value_name = "SECONDS")]
     boot_timeout: Option<String>,
 
+    /// Percent of its size's memory at which a dyno is killed with R15; from 100 on it gets R14 [default: 200]
+    #[arg(long, env = "SLIPWAY_KILL_AT", value_name = "PERCENT")]
+    kill_at: Option<String>,
+
     /// How many of an app's newest releases keep their slugs, so that one can go back to them [default: 20]
     #[arg(long, env = "SLIPWAY_KEEP_RELEASES", value_name = "NUMBER")]
     keep_releases: Option<String>,
@@ -156,6 +160,8 @@ pub(crate) struct Settings {
     pub(crate) admin: String,
     /// Seconds until R10.
     pub(crate) boot_timeout: u64,
+    /// Percent of memory until R15.
+    pub(crate) kill_at: u32,
     /// Releases of an app that keep their slugs, however old.
     pub(crate) keep_releases: u32,
     /// Days for which a release keeps its slug.
@@ -217,6 +223,7 @@ impl Written {
             cache: self.cache.or(below.cache),
             admin: self.admin.or(below.admin),
             boot_timeout: self.boot_timeout.or(below.boot_timeout),
+            kill_at: self.kill_at.or(below.kill_at),
             keep_releases: self.keep_releases.or(below.keep_releases),
             keep_days: self.keep_days.or(below.keep_days),
             log: self.log.or(below.log),
@@ -253,6 +260,7 @@ impl Check {
             cache: self.folder("cache", written.cache, "/var/cache/slipway"),
             admin: self.email(written.admin),
             boot_timeout: self.seconds("boot-timeout", written.boot_timeout.as_deref(), 60),
+            kill_at: self.count("kill-at", written.kill_at.as_deref(), (100, 1_000), 200),
             keep_releases: self.count("keep-releases", written.keep_releases.as_deref(), (1, 10_000), 20),
             keep_days: self.count("keep-days", written.keep_days.as_deref(), (0, 3650), 30),
             log: written.log.unwrap_or_else(|| "info".to_owned()),

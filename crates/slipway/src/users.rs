@@ -28,19 +28,29 @@ pub(crate) struct Users {
     pub(crate) packer: User,
 }
 
+/// Their names, in the order of the fields.
+const NAMES: [&str; 4] = ["slipway", "slipway-router", "slipway-git", "slipway-packer"];
+
 impl Users {
     /// Finds the users, making those that are missing. Needs root.
     pub(crate) fn ensure() -> io::Result<Self> {
-        Ok(Self {
-            control: ensure("slipway")?,
-            router: ensure("slipway-router")?,
-            git: ensure("slipway-git")?,
-            packer: ensure("slipway-packer")?,
-        })
+        let [control, router, git, packer] = NAMES;
+        Ok(Self { control: ensure(control)?, router: ensure(router)?, git: ensure(git)?, packer: ensure(packer)? })
     }
 }
 
 impl Users {
+    /// Those of the users that are not there.
+    pub(crate) fn missing() -> io::Result<Vec<&'static str>> {
+        let mut missing = vec![];
+        for name in NAMES {
+            if find(name)?.is_none() {
+                missing.push(name);
+            }
+        }
+        Ok(missing)
+    }
+
     /// The user that owns the store, if the platform was ever up here.
     pub(crate) fn find_control() -> io::Result<User> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no user slipway; run `slipway up` first");

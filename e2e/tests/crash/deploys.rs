@@ -20,10 +20,10 @@ const HELD_BY_A_ROUTER: usize = 8;
 /// So few releases are kept that each push also ends with a collection.
 const FLAGS: [&str; 4] = ["--keep-releases", "2", "--keep-days", "0"];
 
-/// Points that belong to no deploy: the way up has a scenario of its own, and every write is cut in the API's own test
+/// Points that belong to no deploy: the way up and an upgrade have scenarios of their own, and every write is cut in the API's own test
 /// (`doors/api/tests/crashes.rs`).
 fn is_of_a_deploy(point: Point) -> bool {
-    !["supervisor.", "store."].iter().any(|part| point.name().starts_with(part))
+    !["supervisor.", "upgrade.", "store."].iter().any(|part| point.name().starts_with(part))
 }
 
 struct Stage<'a> {

@@ -34,6 +34,11 @@ pub fn a_platform_lives_on_postgres_and_moves_to_a_file() -> Result<(), Failure>
     client.heroku(&["config:set", "--app", &app, "COLOUR=red"])?.good()?;
     let old = server.run("SELECT max(version) FROM record.releases")?;
     ensure!(old == "6", "somebody still writes to the database that was left: v{old}");
+    let file = format!("sqlite:{}", platform.data().join("store/slipway.db").display());
+    let other = format!("sqlite:{}", platform.data().join("store/other.db").display());
+    let copy = [("SLIPWAY_DB_FROM", file.as_str()), ("SLIPWAY_DB_TO", other.as_str())];
+    let owned = platform.slipway_alone(&["db", "copy"], &copy)?.bad()?;
+    ensure!(owned.both().contains("another platform's control owns"), "copied under control's hands: {}", owned.both());
     drop(client);
     platform.end()
 }

@@ -180,7 +180,7 @@ fn type_at<'a>(repository: &'a Repository, line: &str) -> Result<Terminal<'a>, F
     repository.at_terminal(&format!("heroku {line}"))
 }
 
-fn name_in(output: &Output) -> Result<String, Failure> {
+pub fn name_in(output: &Output) -> Result<String, Failure> {
     let text = output.both();
     let name =
         text.split(|letter: char| letter.is_whitespace()).find(|word| word.starts_with("run.") && word.len() == 8);

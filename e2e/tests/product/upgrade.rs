@@ -1,10 +1,9 @@
 //! `slipway upgrade`: another program takes over, and nobody who uses the platform notices.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +25,8 @@ pub fn an_upgrade_loses_nothing(client: &Client) -> Result<(), Failure> {
     };
     tells("/before")?;
 
-    let (before, other) = (running(client)?, another_build(client)?);
+    let (before, other) = (running(client)?, e2e::another_build(client.platform)?);
+    let settings = settings(client)?;
     let load = Load::start(client.address(), &format!("{app}.localhost"));
     thread::sleep(Duration::from_secs(1));
     let upgraded = client.platform.slipway(&["upgrade", "--binary", &other.display().to_string()]);
@@ -46,6 +46,8 @@ pub fn an_upgrade_loses_nothing(client: &Client) -> Result<(), Failure> {
     let after = running(client)?;
     ensure!(after.iter().all(|program| *program == other), "it runs {after:?}, not {}: {said}", other.display());
     ensure!(before != after, "the same program runs as before");
+    // Most of them are given by flags, which no default would make up for.
+    ensure!(self::settings(client)? == settings, "the new program goes by other settings");
     shell.enter("echo still $((40 + 2))")?;
     shell.wait_for("still 42")?;
     tells("/after")?;
@@ -64,14 +66,24 @@ pub fn an_upgrade_loses_nothing(client: &Client) -> Result<(), Failure> {
 pub fn an_upgrade_that_fails_changes_nothing(client: &Client) -> Result<(), Failure> {
     let (repository, app) = client.deploy("hello")?;
     client.get_until(&app, "/", |response| response.status == 200)?;
-    let (before, good) = (running(client)?, another_build(client)?);
+    let (before, good) = (running(client)?, e2e::another_build(client.platform)?);
     let scratch = client.platform.scratch()?;
     let through = format!("exec '{}' \"$@\"", good.display());
+    // As a later version's migration would: control could not open this record, did it not know that steps only add.
+    let later = "ALTER TABLE apps ADD COLUMN later TEXT; INSERT INTO _sqlx_migrations SELECT 9999, 'later', installed_on, \
+                 success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
+    let migrate = format!("sqlite3 '{}' \"{later}\"", client.platform.data().join("store/slipway.db").display());
     for (words, told) in [
-        // No program at all, one that is not ours, and ours whose role does not start.
+        // No program at all, one that is not ours, and ours: whose role does not start, whose control migrates the record
+        // and does not start, and which dies as a supervisor before it says a word.
         ("nonsense".to_owned(), "cannot be run"),
         ("#!/bin/sh\necho no >&2\nexit 1\n".to_owned(), "its check failed: no"),
         (format!("#!/bin/sh\n[ \"$1\" = role ] && exit 1\n{through}\n"), "its engine does not start"),
+        (
+            format!("#!/bin/sh\n[ \"$1 $2\" = 'role control' ] && {{ {migrate}; exit 1; }}\n{through}\n"),
+            "its control does not start",
+        ),
+        (format!("#!/bin/sh\n[ \"$1\" = up ] && kill -9 $$\n{through}\n"), "ended while it took over"),
     ] {
         let program = scratch.path().join("slipway");
         fs::write(&program, words)?;
@@ -85,13 +97,25 @@ pub fn an_upgrade_that_fails_changes_nothing(client: &Client) -> Result<(), Fail
         ensure!(running(client)? == before, "it runs {:?} behind a failed upgrade", running(client)?);
         until("the platform works again", || Ok(repository.heroku(&["ps"])?.stdout.contains("web.1: up")))?;
     }
+    let steps = "SELECT count(*) FROM _sqlx_migrations WHERE version = 9999";
+    let record = client.platform.data().join("store/slipway.db");
+    let taken = e2e::run(Command::new("sqlite3").arg(record).arg(steps))?.good()?.stdout;
+    ensure!(taken.trim() == "1", "no later migration was gone back from: {taken}");
+    // A supervisor that was a guard goes on as any other: the next upgrade is asked of it.
+    let supervisor = client.platform.current_supervisor()?;
+    ensure!(supervisor != client.platform.supervisor(), "the guard did not take over");
     Ok(())
+}
+
+/// What the roles go by.
+fn settings(client: &Client) -> Result<serde_json::Value, Failure> {
+    Ok(serde_json::from_slice(&fs::read(format!("/run/slipway-{}/settings.json", client.platform.install()?))?)?)
 }
 
 /// The programs that supervisor, engine, control and router run.
 fn running(client: &Client) -> Result<Vec<PathBuf>, Failure> {
     let platform = client.platform;
-    let (supervisor, copy) = (platform.supervisor(), platform.data().join("bin/slipway"));
+    let (supervisor, copy) = (platform.current_supervisor()?, platform.data().join("bin/slipway"));
     // A router that retires runs beside the one that is written down.
     let written = fs::read(format!("/run/slipway-{}/router.json", platform.install()?))?;
     let router = serde_json::from_slice::<serde_json::Value>(&written)?["pid"].as_i64().ok_or("no router")?;
@@ -109,21 +133,4 @@ fn running(client: &Client) -> Result<Vec<PathBuf>, Failure> {
 
 fn is_copy(program: &Path, copy: &Path) -> bool {
     program.to_string_lossy().trim_end_matches(" (deleted)") == copy.to_string_lossy()
-}
-
-/// Another build of the same program: its bytes differ, and it lies elsewhere with its siblings.
-fn another_build(client: &Client) -> Result<PathBuf, Failure> {
-    let ours = e2e::slipway_program()?;
-    // Not a scratch folder: the platform goes on running it.
-    let folder = client.platform.data().with_file_name(format!("build-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let program = folder.join("slipway");
-    if program.exists() {
-        return Ok(program);
-    }
-    for name in ["slipway", "slipway-shim", "slipway-init", "slipway-buildpacks", "slipway-static"] {
-        fs::copy(ours.with_file_name(name), folder.join(name))?;
-    }
-    fs::OpenOptions::new().append(true).open(&program)?.write_all(b"another build")?;
-    Ok(program)
 }

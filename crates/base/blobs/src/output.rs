@@ -114,6 +114,16 @@ impl Output {
         self.progress.send_replace(false);
     }
 
+    /// Whether `text` is the last that was written, by this process or an earlier one.
+    pub fn ends_with(&self, text: &[u8]) -> io::Result<bool> {
+        let Some(from) = self.bytes.checked_sub(text.len() as u64) else { return Ok(false) };
+        let mut file = File::open(self.place.part(&self.name))?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut last = Vec::with_capacity(text.len());
+        file.read_to_end(&mut last)?;
+        Ok(last == text)
+    }
+
     /// Ends the output: its readers end once they have read all of it.
     pub fn end(mut self) {
         if self.dropped > 0 {
@@ -215,7 +225,9 @@ mod tests {
         let outputs = Outputs::open(folder.path()).unwrap();
         assert_eq!(all(outputs.read("one").unwrap()).await, "a\n");
         let mut output = outputs.write("one").unwrap();
+        assert!(output.ends_with(b"a\n").unwrap() && !output.ends_with(b"aa\n").unwrap());
         output.append(b"b\n");
+        assert!(output.ends_with(b"\nb\n").unwrap() && !output.ends_with(b"a\n").unwrap());
         output.end();
         assert_eq!(all(outputs.read("one").unwrap()).await, "a\nb\n");
     }

@@ -136,4 +136,16 @@ points! {
     SupervisorControlUp = "supervisor.control_up",
     /// The router serves; nobody was told.
     SupervisorRouterUp = "supervisor.router_up",
+
+    // An upgrade, in the order of its steps.
+    /// Engine and control are the newer program's; the supervisor is not.
+    UpgradeReplaced = "upgrade.replaced",
+    /// A guard watches; the newer program is about to be executed.
+    UpgradeGuarded = "upgrade.guarded",
+    /// The newer program runs, and has taken nothing over.
+    UpgradeBegun = "upgrade.begun",
+    /// It keeps engine and control.
+    UpgradeAdopted = "upgrade.adopted",
+    /// Its router serves; the guard was not told.
+    UpgradeRerouted = "upgrade.rerouted",
 }

@@ -2,6 +2,7 @@
 
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
+use crate::migrations::Applied;
 use crate::{Database, Error, migrations, postgres, sqlite};
 
 /// What was seen.
@@ -9,13 +10,11 @@ use crate::{Database, Error, migrations, postgres, sqlite};
 pub struct About {
     /// `SQLite 3.51.0`, `PostgreSQL 15.14`.
     pub version: String,
-    /// Whether the schema is that of this program; nothing if there is none yet.
+    /// Whether this program can work with the schema as it is; nothing if there is none yet.
     pub is_current: Option<bool>,
     /// Whether what is said to it stays between the two: a file, a unix socket, or TLS.
     pub is_private: bool,
 }
-
-type Applied = Vec<(i64, Vec<u8>)>;
 
 /// Looks at a database, and changes nothing. Fails if it cannot be reached or, as [`Error::Unfit`], if it cannot keep what
 /// the store promises.
@@ -28,13 +27,13 @@ pub async fn about(database: &Database) -> Result<About, Error> {
         Database::Sqlite(file) => {
             let mut connection = sqlite::look(file).await?;
             let applied: Result<Applied, _> = sqlx::query_as(migrations::APPLIED).fetch_all(&mut connection).await;
-            let is_current = applied.ok().map(|applied| applied == migrations::applied_by(&migrations::SQLITE));
+            let is_current = applied.ok().map(|applied| migrations::serves(&applied, &migrations::SQLITE));
             Ok(About { version: sqlite_version(&mut connection).await?, is_current, is_private: true })
         }
         Database::Postgres(url) => {
             let mut connection = postgres::look(url).await?;
             let applied: Result<Applied, _> = sqlx::query_as(migrations::APPLIED).fetch_all(&mut connection).await;
-            let is_current = applied.ok().map(|applied| applied == migrations::applied_by(&migrations::POSTGRES));
+            let is_current = applied.ok().map(|applied| migrations::serves(&applied, &migrations::POSTGRES));
             let (version, is_private) = postgres_version(&mut connection).await?;
             Ok(About { version, is_current, is_private })
         }

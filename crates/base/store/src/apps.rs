@@ -146,6 +146,7 @@ pub async fn give(
         .bind(held.map(|team| team.to_string()).unwrap_or_default());
     let was_theirs = statement.execute(&mut *write.transaction).await?.rows_affected() == 1;
     if was_theirs {
+        webhooks::given(write, id).await?;
         events::updated(write, Watched::App(id), before).await?;
     }
     Ok(was_theirs)

@@ -19,8 +19,9 @@ pub struct Copied {
 }
 
 /// Copies every table of `from` into `to`, tables that others refer to first. What is read is one moment of `from`, and
-/// nobody writes there meanwhile; a control that runs on a server's database is refused ([`Error::Owned`]); what is written is one transaction of `to`, which must hold no row. The schema of
-/// `from` must be that of this program ([`Error::OtherVersion`]); that of `to` is made.
+/// nobody writes there meanwhile; where a control runs on either, it is refused ([`Error::Owned`]). What is written is one
+/// transaction of `to`, which must hold no row. The schema of `from` must be that of this program
+/// ([`Error::OtherVersion`]); that of `to` is made.
 ///
 /// Sealed columns are copied as they are: the same key opens them.
 pub async fn copy(from: &Database, to: &Database) -> Result<Vec<Copied>, Error> {

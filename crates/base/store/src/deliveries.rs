@@ -5,9 +5,15 @@ use vocabulary::{
     WebhookInclude, WebhookLevel,
 };
 
+use crate::part::{Between, Part};
 use crate::row::{parsed, parsed_option, time, time_option};
 use crate::sql::{self, Row};
 use crate::{Error, Store, Write, facts};
+
+/// The most deliveries of one webhook that wait; of what happens beyond, it is not told, and that is counted.
+const MOST_WAITING: i64 = 1000;
+/// The most of all webhooks of one owner: what one account with many apps can fill the outbox with.
+const MOST_OF_OWNER: i64 = 10_000;
 
 /// A delivery.
 #[derive(Debug, Clone)]
@@ -88,21 +94,16 @@ fn attempt(row: &Row) -> Result<Option<Attempt>, Error> {
     Ok(Some(Attempt { id, code, error: row.try_get("attempt_error")?, created_at }))
 }
 
-/// Adds a delivery that is due at once, unless `most` of the webhook's wait already. Answers whether it did.
+/// Adds a delivery that is due at once, unless too many of the webhook's wait already, or of its owner's. Answers whether
+/// it did.
 pub(crate) async fn add(
     write: &mut Write,
     webhook: WebhookId,
     event: WebhookEventId,
     thing: &str,
-    most: i64,
+    of_owner: i64,
 ) -> Result<bool, Error> {
-    let waiting: i64 = sql::query_scalar(
-        "SELECT count(*) FROM webhook_deliveries WHERE webhook_id = $1 AND status NOT IN ('succeeded', 'failed')",
-    )
-    .bind(webhook.to_string())
-    .fetch_one(&mut *write.transaction)
-    .await?;
-    if waiting >= most {
+    if of_owner >= MOST_OF_OWNER || waiting(write, webhook).await? >= MOST_WAITING {
         return Ok(false);
     }
     let sequence = facts::next(write, "webhook_delivery").await?;
@@ -121,21 +122,51 @@ pub(crate) async fn add(
     Ok(true)
 }
 
+async fn waiting(write: &mut Write, webhook: WebhookId) -> Result<i64, Error> {
+    let count = sql::query_scalar(
+        "SELECT count(*) FROM webhook_deliveries WHERE webhook_id = $1 AND status NOT IN ('succeeded', 'failed')",
+    );
+    Ok(count.bind(webhook.to_string()).fetch_one(&mut *write.transaction).await?)
+}
+
+/// What waits of all webhooks of whoever has this app, counted no further than it matters.
+pub(crate) async fn waiting_of_owner(write: &mut Write, app: AppId) -> Result<i64, Error> {
+    let count = sql::query_scalar(
+        "SELECT count(*) FROM (SELECT 1 AS one FROM webhook_deliveries JOIN webhooks ON webhooks.id = webhook_id \
+         WHERE owner = (SELECT COALESCE(team_id, owner_id) FROM apps WHERE id = $1) AND next_attempt_at IS NOT NULL \
+         LIMIT $2) AS counted",
+    );
+    Ok(count.bind(app.to_string()).bind(MOST_OF_OWNER).fetch_one(&mut *write.transaction).await?)
+}
+
+/// How many attempts may be under way of one app, and of all apps of one owner.
+#[derive(Debug, Clone, Copy)]
+pub struct AtOnce {
+    /// Of one app.
+    pub of_one_app: i64,
+    /// Of all apps of one owner.
+    pub of_one_owner: i64,
+}
+
 /// Begins an attempt of the delivery that has been due for longest, of a webhook of which none is under way, of a thing
-/// of which no older one waits, and of an app of which fewer than `most` are under way. `None` if there is no such.
-pub async fn begin(write: &mut Write, most: i64) -> Result<Option<Delivery>, Error> {
+/// of which no older one waits, and of an app and an owner of which fewer than `most` are under way. `None` if there is
+/// no such.
+pub async fn begin(write: &mut Write, most: AtOnce) -> Result<Option<Delivery>, Error> {
     let now = Timestamp::now();
+    // What is under way is little, and the same for each that is due: no subquery but the one of the thing depends on it.
     let row = sql::query(select!(
         "WHERE deliveries.next_attempt_at <= $1 AND deliveries.status IN ('pending', 'retrying') \
-         AND NOT EXISTS (SELECT 1 FROM webhook_deliveries AS other WHERE other.webhook_id = deliveries.webhook_id \
-         AND other.status = 'scheduled') \
+         AND deliveries.webhook_id NOT IN (SELECT webhook_id FROM webhook_deliveries WHERE status = 'scheduled') \
+         AND webhooks.app_id NOT IN (SELECT its.app_id FROM webhook_deliveries AS other JOIN webhooks AS its \
+         ON its.id = other.webhook_id WHERE other.status = 'scheduled' GROUP BY its.app_id HAVING count(*) >= $2) \
+         AND webhooks.owner NOT IN (SELECT its.owner FROM webhook_deliveries AS other JOIN webhooks AS its \
+         ON its.id = other.webhook_id WHERE other.status = 'scheduled' GROUP BY its.owner HAVING count(*) >= $3) \
          AND NOT EXISTS (SELECT 1 FROM webhook_deliveries AS other WHERE other.webhook_id = deliveries.webhook_id \
          AND other.thing_id = deliveries.thing_id AND other.sequence < deliveries.sequence \
-         AND other.next_attempt_at IS NOT NULL) \
-         AND (SELECT count(*) FROM webhook_deliveries AS other JOIN webhooks AS its ON its.id = other.webhook_id \
-         WHERE its.app_id = webhooks.app_id AND other.status = 'scheduled') < $2 ORDER BY deliveries.next_attempt_at, deliveries.sequence LIMIT 1"
+         AND other.next_attempt_at IS NOT NULL) ORDER BY deliveries.next_attempt_at, deliveries.sequence LIMIT 1"
     ));
-    let row = row.bind(now.micros()).bind(most).fetch_optional(&mut *write.transaction).await?;
+    let row = row.bind(now.micros()).bind(most.of_one_app).bind(most.of_one_owner);
+    let row = row.fetch_optional(&mut *write.transaction).await?;
     let Some(mut delivery) = row.as_ref().map(delivery).transpose()? else { return Ok(None) };
     delivery.status = delivery.status.after(DeliveryEvent::Begin).map_err(|_| Error::Corrupt("status"))?;
     delivery.attempts += 1;
@@ -207,11 +238,50 @@ pub async fn next_due(store: &Store, now: Timestamp) -> Result<Option<Timestamp>
     Ok(next.map(Timestamp::from_micros))
 }
 
-/// An app's deliveries, oldest first.
-pub async fn list(store: &Store, app: AppId) -> Result<Vec<Delivery>, Error> {
-    let rows =
-        sql::query(select!("WHERE webhooks.app_id = $1 AND webhooks.removed_at IS NULL ORDER BY deliveries.sequence"));
-    rows.bind(app.to_string()).fetch_all(&store.readers).await?.iter().map(delivery).collect()
+/// A part of an app's deliveries, of those alone that stand so if a status is given.
+pub async fn list(
+    store: &Store,
+    app: AppId,
+    status: Option<DeliveryStatus>,
+    part: &Part,
+) -> Result<Vec<Delivery>, Error> {
+    let rows = match (&part.between, part.descending) {
+        (Between::Sequence(..), false) => {
+            select!(
+                "WHERE webhooks.app_id = $1 AND webhooks.removed_at IS NULL AND ($2 = '' OR deliveries.status = $2) \
+             AND deliveries.sequence BETWEEN $3 AND $4 \
+             ORDER BY deliveries.sequence LIMIT $5"
+            )
+        }
+        (Between::Sequence(..), true) => {
+            select!(
+                "WHERE webhooks.app_id = $1 AND webhooks.removed_at IS NULL AND ($2 = '' OR deliveries.status = $2) \
+             AND deliveries.sequence BETWEEN $3 AND $4 \
+             ORDER BY deliveries.sequence DESC LIMIT $5"
+            )
+        }
+        (Between::Id(..), false) => {
+            select!(
+                "WHERE webhooks.app_id = $1 AND webhooks.removed_at IS NULL AND ($2 = '' OR deliveries.status = $2) \
+             AND deliveries.id BETWEEN $3 AND $4 ORDER BY deliveries.id LIMIT $5"
+            )
+        }
+        (Between::Id(..), true) => {
+            select!(
+                "WHERE webhooks.app_id = $1 AND webhooks.removed_at IS NULL AND ($2 = '' OR deliveries.status = $2) \
+             AND deliveries.id BETWEEN $3 AND $4 ORDER BY deliveries.id DESC LIMIT $5"
+            )
+        }
+    };
+    let query = sql::query(rows).bind(app.to_string()).bind(status.map_or("", DeliveryStatus::as_str));
+    part.bind(query).fetch_all(&store.readers).await?.iter().map(delivery).collect()
+}
+
+/// The delivery with this id, if [`list`] shows it for this app.
+pub async fn of_app(store: &Store, app: AppId, id: WebhookDeliveryId) -> Result<Option<Delivery>, Error> {
+    let row = sql::query(select!("WHERE deliveries.id = $2 AND webhooks.app_id = $1 AND webhooks.removed_at IS NULL"));
+    let row = row.bind(app.to_string()).bind(id.to_string());
+    row.fetch_optional(&store.readers).await?.as_ref().map(delivery).transpose()
 }
 
 /// Forgets ended deliveries made before `since`, and of each webhook all but the newest `most`; then the events nobody

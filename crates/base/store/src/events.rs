@@ -17,13 +17,17 @@ use crate::collaborators::Collaborator;
 use crate::domains::Domain;
 use crate::dynos::Dyno;
 use crate::formation::Formation;
+use crate::part::{Between, Part};
 use crate::releases::Release;
 use crate::row::{json, parsed, time, to_json};
 use crate::sql::{self, Row};
 use crate::{Error, Store, Write, deliveries, facts, webhooks};
 
-/// The most deliveries of one webhook that wait; of what happens beyond, it is not told, and that is counted.
-const MOST_WAITING: i64 = 1000;
+/// The most bytes of a text that the user chose freely, such as a command; with 50 buildpacks an event has some 64 KiB
+/// at most, before and after together 128.
+const MOST_TEXT: usize = 4096;
+/// The most bytes of one buildpack's name or address.
+const MOST_ADDRESS: usize = 1024;
 
 /// A thing as it was at a moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -122,13 +126,62 @@ pub async fn get(store: &Store, id: WebhookEventId) -> Result<Option<Event>, Err
     row.fetch_optional(&store.readers).await?.as_ref().map(event).transpose()
 }
 
-/// The events of an app that a webhook of it was told of or will be, oldest first.
-pub async fn list(store: &Store, app: AppId) -> Result<Vec<Event>, Error> {
-    let rows = sql::query(
-        "SELECT * FROM webhook_events AS events WHERE app_id = $1 AND EXISTS (SELECT 1 FROM webhook_deliveries \
-         JOIN webhooks ON webhooks.id = webhook_id WHERE event_id = events.id AND removed_at IS NULL) ORDER BY sequence",
-    );
-    rows.bind(app.to_string()).fetch_all(&store.readers).await?.iter().map(event).collect()
+/// What is shown of an app: what a webhook of it was told of or will be.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT * FROM webhook_events AS events WHERE app_id = $1 AND EXISTS (SELECT 1 FROM webhook_deliveries ",
+            "JOIN webhooks ON webhooks.id = webhook_id WHERE event_id = events.id AND removed_at IS NULL) ",
+            $rest
+        )
+    };
+}
+
+/// A part of the events of an app that a webhook of it was told of or will be.
+pub async fn list(store: &Store, app: AppId, part: &Part) -> Result<Vec<Event>, Error> {
+    let rows = match (&part.between, part.descending) {
+        (Between::Sequence(..), false) => select!("AND sequence BETWEEN $2 AND $3 ORDER BY sequence LIMIT $4"),
+        (Between::Sequence(..), true) => select!("AND sequence BETWEEN $2 AND $3 ORDER BY sequence DESC LIMIT $4"),
+        (Between::Id(..), false) => select!("AND id BETWEEN $2 AND $3 ORDER BY id LIMIT $4"),
+        (Between::Id(..), true) => select!("AND id BETWEEN $2 AND $3 ORDER BY id DESC LIMIT $4"),
+    };
+    let rows = part.bind(sql::query(rows).bind(app.to_string())).fetch_all(&store.readers).await?;
+    rows.iter().map(event).collect()
+}
+
+/// The event with this id, if [`list`] shows it for this app.
+pub async fn of_app(store: &Store, app: AppId, id: WebhookEventId) -> Result<Option<Event>, Error> {
+    let row = sql::query(select!("AND id = $2")).bind(app.to_string()).bind(id.to_string());
+    row.fetch_optional(&store.readers).await?.as_ref().map(event).transpose()
+}
+
+impl Snapshot {
+    /// Shortens texts of any length: an event is kept once and told to everybody who wants to know, for days.
+    fn shortened(mut self) -> Self {
+        let app = &mut self.app;
+        app.buildpack_provided_description.iter_mut().for_each(|text| shorten(text, MOST_TEXT));
+        match &mut self.thing {
+            Thing::App | Thing::Collaborator(..) | Thing::Domain(_) => {}
+            Thing::Build(build, _) => {
+                let texts = [&mut build.source_version, &mut build.source_version_description, &mut build.failure];
+                texts.into_iter().flatten().for_each(|text| shorten(text, MOST_TEXT));
+                build.buildpacks.iter_mut().for_each(|buildpack| shorten(buildpack, MOST_ADDRESS));
+            }
+            Thing::Dyno(dyno, _) => shorten(&mut dyno.command, MOST_TEXT),
+            Thing::Formation(_, command) => shorten(command, MOST_TEXT),
+            Thing::Release(release, ..) => shorten(&mut release.description, MOST_TEXT),
+        }
+        self
+    }
+}
+
+/// Cuts a text to `most` bytes, and says so.
+fn shorten(text: &mut String, most: usize) {
+    if text.len() > most {
+        // What is said of it has fewer bytes than that.
+        let (kept, rest) = text.split_at(text.floor_char_boundary(most - 64));
+        *text = format!("{kept}… ({} more bytes, not told here)", rest.len());
+    }
 }
 
 impl Watched {
@@ -169,7 +222,7 @@ pub(crate) async fn look(write: &mut Write, app: AppId, what: Watched) -> Result
         Some(id) => crate::teams::get_in(write, id).await?.map(|team| (team.id, team.name)),
         None => None,
     };
-    Ok(Some(Snapshot { app, owner, team, thing }))
+    Ok(Some(Snapshot { app, owner, team, thing }.shortened()))
 }
 
 async fn is_wanted(write: &mut Write, app: AppId, what: Watched) -> Result<bool, Error> {
@@ -308,8 +361,11 @@ async fn record(
     .bind(Timestamp::now().micros())
     .execute(&mut *write.transaction)
     .await?;
+    let mut queued = deliveries::waiting_of_owner(write, snapshot.app.id).await?;
     for webhook in wanting {
-        if !deliveries::add(write, webhook.id, id, &thing, MOST_WAITING).await? {
+        if deliveries::add(write, webhook.id, id, &thing, queued).await? {
+            queued += 1;
+        } else {
             webhooks::count_dropped(write, webhook.id).await?;
         }
     }

@@ -11,6 +11,23 @@ use crate::row::{json, parsed, time};
 use crate::sql::{self, Row};
 use crate::{Error, Store, Write};
 
+/// Which runtime: a program of an exact version, from a source that serves every stack, or a stack's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeKey<'a> {
+    /// `node`, `python`, …
+    pub name: &'a str,
+    /// Exact.
+    pub version: &'a str,
+    /// The stack's image it was made of (`engine::InstalledStack::image`), on which alone it runs; None: any.
+    pub stack_image: Option<&'a Digest>,
+}
+
+impl RuntimeKey<'_> {
+    fn image(&self) -> &str {
+        self.stack_image.map_or("", Digest::as_str)
+    }
+}
+
 /// A layer's durable form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -85,21 +102,41 @@ pub async fn drop_unreferenced(write: &mut Write, spare: &BTreeSet<Digest>) -> R
     Ok(layers)
 }
 
-/// The layer of a runtime of an exact version, and when it was last said to be in use.
-pub async fn runtime(store: &Store, name: &str, version: &str) -> Result<Option<(Digest, Timestamp)>, Error> {
-    let row =
-        sql::query("SELECT layer, used_at FROM runtimes WHERE name = $1 AND version = $2").bind(name).bind(version);
+/// The layer of a runtime, and when it was last said to be in use.
+pub async fn runtime(store: &Store, key: &RuntimeKey<'_>) -> Result<Option<(Digest, Timestamp)>, Error> {
+    let row = sql::query("SELECT layer, used_at FROM runtimes WHERE name = $1 AND version = $2 AND stack_image = $3")
+        .bind(key.name)
+        .bind(key.version)
+        .bind(key.image());
     let row = row.fetch_optional(&store.readers).await?;
     row.as_ref().map(|row| Ok((parsed(row, "layer")?, time(row, "used_at")?))).transpose()
 }
 
-/// Says that a runtime is in use. Answers its layer, if there is one.
-pub async fn use_runtime(write: &mut Write, name: &str, version: &str) -> Result<Option<Digest>, Error> {
-    let row = sql::query("UPDATE runtimes SET used_at = $3 WHERE name = $1 AND version = $2 RETURNING layer")
+/// The version of the runtime of this name that was made of a stack's image.
+pub async fn version_of_image(store: &Store, name: &str, image: &Digest) -> Result<Option<String>, Error> {
+    let row = sql::query("SELECT version FROM runtimes WHERE name = $1 AND stack_image = $2 ORDER BY version LIMIT 1")
         .bind(name)
-        .bind(version)
-        .bind(Timestamp::now().micros());
+        .bind(image.as_str());
+    Ok(row.fetch_optional(&store.readers).await?.as_ref().map(|row| row.try_get("version")).transpose()?)
+}
+
+/// Says that a runtime is in use. Answers its layer, if there is one.
+pub async fn use_runtime(write: &mut Write, key: &RuntimeKey<'_>) -> Result<Option<Digest>, Error> {
+    let row = sql::query(
+        "UPDATE runtimes SET used_at = $4 WHERE name = $1 AND version = $2 AND stack_image = $3 RETURNING layer",
+    )
+    .bind(key.name)
+    .bind(key.version)
+    .bind(key.image())
+    .bind(Timestamp::now().micros());
     row.fetch_optional(&mut *write.transaction).await?.as_ref().map(|row| parsed(row, "layer")).transpose()
+}
+
+/// Forgets the runtimes that are this layer: its bytes are lost, and they are to be made again.
+pub async fn forget_runtime(write: &mut Write, layer: &Digest) -> Result<(), Error> {
+    let statement = sql::query("DELETE FROM runtimes WHERE layer = $1").bind(layer.as_str());
+    statement.execute(&mut *write.transaction).await?;
+    Ok(())
 }
 
 /// Forgets the runtimes that no slug has and that were not in use since `since`. Answers how many.
@@ -127,13 +164,14 @@ async fn of_kept_slugs(write: &mut Write) -> Result<HashSet<Digest>, Error> {
 }
 
 /// Records the layer of a runtime.
-pub async fn set_runtime(write: &mut Write, name: &str, version: &str, layer: &Digest) -> Result<(), Error> {
+pub async fn set_runtime(write: &mut Write, key: &RuntimeKey<'_>, layer: &Digest) -> Result<(), Error> {
     sql::query(
-        "INSERT INTO runtimes (name, version, layer, created_at, used_at) VALUES ($1, $2, $3, $4, $4) \
-         ON CONFLICT (name, version) DO UPDATE SET layer = excluded.layer, used_at = excluded.used_at",
+        "INSERT INTO runtimes (name, version, stack_image, layer, created_at, used_at) VALUES ($1, $2, $3, $4, $5, $5) \
+         ON CONFLICT (name, version, stack_image) DO UPDATE SET layer = excluded.layer, used_at = excluded.used_at",
     )
-    .bind(name)
-    .bind(version)
+    .bind(key.name)
+    .bind(key.version)
+    .bind(key.image())
     .bind(layer.as_str())
     .bind(Timestamp::now().micros())
     .execute(&mut *write.transaction)
@@ -141,13 +179,23 @@ pub async fn set_runtime(write: &mut Write, name: &str, version: &str, layer: &D
     Ok(())
 }
 
-/// The runtimes among some layers: name, exact version and layer, in the layers' order.
-pub async fn runtimes_among(store: &Store, layers: &[Digest]) -> Result<Vec<(String, String, Digest)>, Error> {
+/// The runtimes among some layers that run on a stack's image: name, exact version and whether they are the image's own,
+/// in the layers' order.
+pub async fn runtimes_among(
+    store: &Store,
+    layers: &[Digest],
+    image: &Digest,
+) -> Result<Vec<(String, String, bool)>, Error> {
     let mut found = Vec::new();
     for layer in layers {
-        let row = sql::query("SELECT name, version FROM runtimes WHERE layer = $1 LIMIT 1").bind(layer.as_str());
+        let row = sql::query(
+            "SELECT name, version, stack_image FROM runtimes WHERE layer = $1 AND stack_image IN ('', $2) \
+             ORDER BY stack_image LIMIT 1",
+        );
+        let row = row.bind(layer.as_str()).bind(image.as_str());
         if let Some(row) = row.fetch_optional(&store.readers).await? {
-            found.push((row.try_get("name")?, row.try_get("version")?, layer.clone()));
+            let of_the_image = !row.try_get::<String>("stack_image")?.is_empty();
+            found.push((row.try_get("name")?, row.try_get("version")?, of_the_image));
         }
     }
     Ok(found)

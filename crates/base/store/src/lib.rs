@@ -41,6 +41,8 @@ pub mod keys;
 pub mod layers;
 mod migrations;
 pub mod oauth_clients;
+mod owner;
+pub mod part;
 mod postgres;
 pub mod releases;
 mod row;
@@ -58,6 +60,7 @@ pub mod teams;
 pub mod user_preferences;
 pub mod webhooks;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,6 +82,9 @@ pub enum Error {
     /// The database failed.
     #[error("the store failed")]
     Database(#[from] sqlx::Error),
+    /// The file that says whose the record is could not be used.
+    #[error("could not lock the record")]
+    Lock(#[from] std::io::Error),
     /// The schema could not be brought up to date.
     #[error("the store's schema could not be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -88,7 +94,7 @@ pub enum Error {
     /// A unique name is taken.
     #[error("{0} is already taken")]
     Taken(&'static str),
-    /// The file's schema is not the one this program works with.
+    /// The schema is not one this program works with.
     #[error("the store was made by another version of this program; restart the platform with this one")]
     OtherVersion,
     /// The server cannot keep what the store promises.
@@ -150,6 +156,8 @@ pub struct Store {
     key: SealKey,
     /// Told when a write that is on the disk has something for webhooks.
     events: Arc<Notify>,
+    /// What makes the owner of a file; on a server it is the writer's connection.
+    _owner: Option<Arc<File>>,
     /// The folder of a test's store: deleted with its last clone, after the connections.
     _scratch: Option<Arc<tempfile::TempDir>>,
 }
@@ -178,10 +186,13 @@ impl Store {
         Self::open_at(&file.into(), key).await
     }
 
-    /// Opens a database as its owner and brings its schema up to date. On a server there is one owner at a time.
+    /// Opens a database as its owner and brings its schema up to date. There is one owner at a time.
     pub async fn open_at(database: &Database, key: SealKey) -> Result<Self, Error> {
         Ok(match database {
-            Database::Sqlite(file) => Self::on_sqlite(sqlite::open(file).await?, key),
+            Database::Sqlite(file) => {
+                let owner = owner::own(file).await?;
+                Self::on_sqlite(sqlite::open(file).await?, key).owned_by(owner)
+            }
             Database::Postgres(url) => Self::on_postgres(postgres::open(url).await?, key),
         })
     }
@@ -191,19 +202,26 @@ impl Store {
         Self::join_at(&file.into(), key).await
     }
 
-    /// Opens a database beside the process that owns it. Its schema is left alone: one of another version is refused.
+    /// Opens a database beside the process that owns it. Its schema is left alone: one that is older than this program, or
+    /// no relative of its own, is refused.
     /// The two write in turn, as every write waits for the one under way.
     pub async fn join_at(database: &Database, key: SealKey) -> Result<Self, Error> {
         Ok(match database {
-            Database::Sqlite(file) => Self::on_sqlite(sqlite::join(file).await?, key),
+            Database::Sqlite(file) => Self::on_sqlite(sqlite::join(file, migrations::serves).await?, key),
             Database::Postgres(url) => Self::on_postgres(postgres::join(url).await?, key),
         })
     }
 
-    /// Like [`Store::join_at`], but on a server only where no other owner is.
+    /// Like [`Store::join_at`], but as its owner, and only where the schema is this program's own: of one that has more
+    /// we would not know all tables.
     async fn take_over_at(database: &Database, key: SealKey) -> Result<Self, Error> {
         match database {
-            Database::Sqlite(_) => Self::join_at(database, key).await,
+            // Not to leave a lock beside a file that is not there.
+            Database::Sqlite(file) if !file.exists() => Err(Error::OtherVersion),
+            Database::Sqlite(file) => {
+                let owner = owner::own(file).await?;
+                Ok(Self::on_sqlite(sqlite::join(file, migrations::is_ours).await?, key).owned_by(owner))
+            }
             Database::Postgres(url) => Ok(Self::on_postgres(postgres::take_over(url).await?, key)),
         }
     }
@@ -217,17 +235,21 @@ impl Store {
     }
 
     fn over(readers: Readers, writer: Writer, key: SealKey) -> Self {
-        Self { readers, writer, key, events: Arc::default(), _scratch: None }
+        Self { readers, writer, key, events: Arc::default(), _owner: None, _scratch: None }
     }
 
-    /// Whether this version can go on with a database that another one may be using: it was made by the first steps of
-    /// our own schema. Nothing is written.
+    fn owned_by(self, owner: File) -> Self {
+        Self { _owner: Some(Arc::new(owner)), ..self }
+    }
+
+    /// Whether this version can go on with a database that another one may be using: one of the two schemas begins with
+    /// the other. Nothing is written.
     pub async fn fits(database: &Database) -> Result<(), Error> {
-        let (applied, ours) = match database {
-            Database::Sqlite(file) => (sqlite::applied(file).await?, migrations::applied_by(&migrations::SQLITE)),
-            Database::Postgres(url) => (postgres::applied(url).await?, migrations::applied_by(&migrations::POSTGRES)),
+        let can = match database {
+            Database::Sqlite(file) => migrations::can_serve(&sqlite::applied(file).await?, &migrations::SQLITE),
+            Database::Postgres(url) => migrations::can_serve(&postgres::applied(url).await?, &migrations::POSTGRES),
         };
-        if ours.starts_with(&applied) { Ok(()) } else { Err(Error::OtherVersion) }
+        if can { Ok(()) } else { Err(Error::OtherVersion) }
     }
 
     /// The key that seals, for addresses only this platform can read back ([`SealKey::token`]).

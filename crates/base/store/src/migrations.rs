@@ -8,6 +8,10 @@
 //! | --- | --- | --- |
 //! | `INTEGER` | `BIGINT` | 4 bytes hold no time in microseconds |
 //! | `TEXT` | `TEXT COLLATE "C"` | rows come back in the same order from both, whatever the server's language |
+//!
+//! Every file after the first only adds: tables, indexes that are not unique, columns that may be missing or have a
+//! default. So a program also works with the schema of one that came after it, which is what an upgrade that fails
+//! behind its migration goes back by ([`serves`]).
 
 use std::sync::LazyLock;
 
@@ -15,7 +19,12 @@ use sqlx::migrate::{Migration, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 /// For SQLite: as written.
-pub(crate) static SQLITE: Migrator = sqlx::migrate!("../../../migrations");
+pub(crate) static SQLITE: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("../../../migrations");
+    // What a later program added; `serves` looks whether it stands behind all of ours.
+    migrator.set_ignore_missing(true);
+    migrator
+});
 
 /// For PostgreSQL.
 pub(crate) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| {
@@ -29,7 +38,9 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| {
             migration.no_tx,
         )
     });
-    Migrator::with_migrations(migrations.collect())
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.set_ignore_missing(true);
+    migrator
 });
 
 /// Exchanges the words; comments are left as they are.
@@ -54,9 +65,29 @@ fn exchanged(code: &str) -> String {
     words.map(word).collect()
 }
 
-/// The versions and checksums a database of this program has.
-pub(crate) fn applied_by(migrator: &Migrator) -> Vec<(i64, Vec<u8>)> {
+/// The versions and checksums of the steps that were taken in a database, in their order.
+pub(crate) type Applied = Vec<(i64, Vec<u8>)>;
+
+/// Whether a database with these steps is one to work with.
+pub(crate) type Good = fn(&Applied, &Migrator) -> bool;
+
+fn applied_by(migrator: &Migrator) -> Applied {
     migrator.iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect()
+}
+
+/// It has every step of ours, and behind them perhaps those of later programs, which only add.
+pub(crate) fn serves(applied: &Applied, ours: &Migrator) -> bool {
+    applied.starts_with(&applied_by(ours))
+}
+
+/// It has our steps and no other.
+pub(crate) fn is_ours(applied: &Applied, ours: &Migrator) -> bool {
+    *applied == applied_by(ours)
+}
+
+/// It serves, or will when the rest of our steps are taken.
+pub(crate) fn can_serve(applied: &Applied, ours: &Migrator) -> bool {
+    serves(applied, ours) || applied_by(ours).starts_with(applied)
 }
 
 /// What a database says was applied to it.
@@ -72,6 +103,49 @@ mod tests {
             for_postgres("    at INTEGER NOT NULL, note TEXT, -- an INTEGER\n    id INTEGER, CONTEXT x, TEXT_ y"),
             "    at BIGINT NOT NULL, note TEXT COLLATE \"C\", -- an INTEGER\n    id BIGINT, CONTEXT x, TEXT_ y"
         );
+    }
+
+    /// The statements of a migration that do more than add.
+    fn more_than_adding(text: &str) -> Vec<String> {
+        let code: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+        let code = code.join(" ");
+        let statements = code.split(';').map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "));
+        let adds = |one: &str| {
+            let may_be_missing = !one.contains("NOT NULL") || one.contains(" DEFAULT ");
+            one.is_empty()
+                || one.starts_with("CREATE TABLE ")
+                || one.starts_with("CREATE INDEX ")
+                || (one.starts_with("ALTER TABLE ")
+                    && one.contains(" ADD COLUMN ")
+                    && may_be_missing
+                    && !one.contains(" UNIQUE"))
+        };
+        statements.filter(|one| !adds(one)).collect()
+    }
+
+    #[test]
+    fn every_file_after_the_first_only_adds() {
+        let good = "-- why; how\nCREATE TABLE a (id TEXT NOT NULL);\nALTER TABLE apps ADD COLUMN note TEXT;\n\
+                    ALTER TABLE apps ADD COLUMN n INTEGER NOT NULL DEFAULT 0;\nCREATE INDEX a_id ON a (id);";
+        assert_eq!(more_than_adding(good), Vec::<String>::new());
+        for bad in [
+            "ALTER TABLE apps ADD COLUMN note TEXT NOT NULL",
+            "ALTER TABLE apps RENAME COLUMN name TO title",
+            "ALTER TABLE apps DROP COLUMN name",
+            "DROP TABLE apps",
+            "UPDATE apps SET name = 'a'",
+            "CREATE UNIQUE INDEX one_name ON apps (name)",
+        ] {
+            assert_eq!(more_than_adding(bad), [bad]);
+        }
+        for migration in SQLITE.iter().skip(1) {
+            assert_eq!(
+                more_than_adding(migration.sql.as_str()),
+                Vec::<String>::new(),
+                "migration {}",
+                migration.version
+            );
+        }
     }
 
     #[test]

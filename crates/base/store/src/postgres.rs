@@ -18,6 +18,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection};
 
+use crate::migrations::{Applied, Good};
 use crate::sql::Transaction;
 use crate::{Error, migrations};
 
@@ -83,14 +84,15 @@ pub(crate) async fn open(url: &PgConnectOptions) -> Result<(PgPool, Writer), Err
     let writer = owner(&options);
     fit(&mut *writer.connection().await?).await?;
     migrations::POSTGRES.run(&writer.pool).await?;
+    check(&writer, migrations::serves).await?;
     Ok((readers(options), writer))
 }
 
-/// Opens the database beside its owner. Its schema is left alone: one of another version is refused.
+/// Opens the database beside its owner. Its schema is left alone: an older one is refused.
 pub(crate) async fn join(url: &PgConnectOptions) -> Result<(PgPool, Writer), Error> {
     let options = options(url);
     let writer = Writer { pool: writers(CONNECT).connect_lazy_with(options.clone()), owned: Arc::default() };
-    check(&writer).await?;
+    check(&writer, migrations::serves).await?;
     Ok((readers(options), writer))
 }
 
@@ -98,21 +100,21 @@ pub(crate) async fn join(url: &PgConnectOptions) -> Result<(PgPool, Writer), Err
 pub(crate) async fn take_over(url: &PgConnectOptions) -> Result<(PgPool, Writer), Error> {
     let options = options(url);
     let writer = owner(&options);
-    check(&writer).await?;
+    check(&writer, migrations::is_ours).await?;
     Ok((readers(options), writer))
 }
 
 /// The steps of the schema that were taken on a server.
-pub(crate) async fn applied(url: &PgConnectOptions) -> Result<Vec<(i64, Vec<u8>)>, Error> {
+pub(crate) async fn applied(url: &PgConnectOptions) -> Result<Applied, Error> {
     Ok(sqlx::query_as(migrations::APPLIED).fetch_all(&mut look(url).await?).await?)
 }
 
-async fn check(writer: &Writer) -> Result<(), Error> {
+async fn check(writer: &Writer, good: Good) -> Result<(), Error> {
     let mut connection = writer.connection().await?;
     fit(&mut connection).await?;
-    let applied: Result<Vec<(i64, Vec<u8>)>, _> = sqlx::query_as(migrations::APPLIED).fetch_all(&mut *connection).await;
-    let is_ours = applied.ok() == Some(migrations::applied_by(&migrations::POSTGRES));
-    if is_ours { Ok(()) } else { Err(Error::OtherVersion) }
+    let applied: Result<Applied, _> = sqlx::query_as(migrations::APPLIED).fetch_all(&mut *connection).await;
+    let is_good = applied.is_ok_and(|applied| good(&applied, &migrations::POSTGRES));
+    if is_good { Ok(()) } else { Err(Error::OtherVersion) }
 }
 
 /// What writes, and owns with each connection it makes.

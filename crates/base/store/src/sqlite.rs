@@ -10,6 +10,7 @@ use sqlx::sqlite::{
 
 use sqlx::Connection as _;
 
+use crate::migrations::{Applied, Good};
 use crate::sql::Transaction;
 use crate::{Error, migrations};
 
@@ -42,22 +43,26 @@ pub(crate) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool), Error>
     let options = options(file).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
     let writer = writer(options.clone()).await?;
     migrations::SQLITE.run(&writer).await?;
+    let applied = sqlx::query_as(migrations::APPLIED).fetch_all(&writer).await?;
+    if !migrations::serves(&applied, &migrations::SQLITE) {
+        return Err(Error::OtherVersion);
+    }
     Ok((readers(options).await?, writer))
 }
 
-/// Opens the file beside the process that owns it. Its schema is left alone: one of another version is refused.
-pub(crate) async fn join(file: &Path) -> Result<(SqlitePool, SqlitePool), Error> {
+/// Opens the file and leaves its schema alone: one that is not `good` is refused.
+pub(crate) async fn join(file: &Path, good: Good) -> Result<(SqlitePool, SqlitePool), Error> {
     let options = options(file);
     let writer = writer(options.clone()).await?;
-    let applied: Result<Vec<(i64, Vec<u8>)>, _> = sqlx::query_as(migrations::APPLIED).fetch_all(&writer).await;
-    if applied.ok() != Some(migrations::applied_by(&migrations::SQLITE)) {
+    let applied: Result<Applied, _> = sqlx::query_as(migrations::APPLIED).fetch_all(&writer).await;
+    if !applied.is_ok_and(|applied| good(&applied, &migrations::SQLITE)) {
         return Err(Error::OtherVersion);
     }
     Ok((readers(options).await?, writer))
 }
 
 /// The steps of the schema that were taken in a file.
-pub(crate) async fn applied(file: &Path) -> Result<Vec<(i64, Vec<u8>)>, Error> {
+pub(crate) async fn applied(file: &Path) -> Result<Applied, Error> {
     Ok(sqlx::query_as(migrations::APPLIED).fetch_all(&mut look(file).await?).await?)
 }
 

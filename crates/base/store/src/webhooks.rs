@@ -81,8 +81,9 @@ pub struct New<'a> {
 pub async fn create(write: &mut Write, new: &New<'_>) -> Result<Webhook, Error> {
     let id = WebhookId::new();
     let row = sql::query(
-        "INSERT INTO webhooks (id, app_id, url, include, level, secret, authorization_header, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING *",
+        "INSERT INTO webhooks (id, app_id, owner, url, include, level, secret, authorization_header, created_at, \
+         updated_at) VALUES ($1, $2, (SELECT COALESCE(team_id, owner_id) FROM apps WHERE id = $2), $3, $4, $5, $6, $7, \
+         $8, $8) RETURNING *",
     )
     .bind(id.to_string())
     .bind(new.app_id.to_string())
@@ -148,6 +149,24 @@ pub(crate) async fn retire(write: &mut Write, app: AppId) -> Result<(), Error> {
     let statement = sql::query("UPDATE webhooks SET removed_at = $2 WHERE app_id = $1 AND removed_at IS NULL");
     statement.bind(app.to_string()).bind(Timestamp::now().micros()).execute(&mut *write.transaction).await?;
     Ok(())
+}
+
+/// The app's webhooks count for whoever has the app now.
+pub(crate) async fn given(write: &mut Write, app: AppId) -> Result<(), Error> {
+    let statement = sql::query(
+        "UPDATE webhooks SET owner = (SELECT COALESCE(team_id, owner_id) FROM apps WHERE id = $1) WHERE app_id = $1",
+    );
+    statement.bind(app.to_string()).execute(&mut *write.transaction).await?;
+    Ok(())
+}
+
+/// How many webhooks all apps of the team or account have that has this one.
+pub async fn count_of_owner(write: &mut Write, app: AppId) -> Result<i64, Error> {
+    let count = sql::query_scalar(
+        "SELECT count(*) FROM webhooks WHERE removed_at IS NULL \
+         AND owner = (SELECT COALESCE(team_id, owner_id) FROM apps WHERE id = $1)",
+    );
+    Ok(count.bind(app.to_string()).fetch_one(&mut *write.transaction).await?)
 }
 
 /// How many webhooks an app has.

@@ -73,12 +73,16 @@ async fn from_a_server_to_a_file_and_back() {
     Box::pin(there_and_back(Scratch::postgres().await, Scratch::sqlite().await, Scratch::postgres().await)).await;
 }
 
-#[tokio::test]
-async fn a_servers_record_is_not_copied_while_control_owns_it_nor_one_of_another_version() {
-    let (owned, file) = (Scratch::postgres().await, Scratch::sqlite().await);
+/// And into what a control owns nothing is copied, nor from what is of another version.
+async fn a_record_is_not_copied_while_control_owns_it(owned: Scratch) {
+    let (file, other) = (Scratch::sqlite().await, Scratch::sqlite().await.release().await);
     let refused = store::copy(&owned.database, &file.empty()).await;
+    assert!(matches!(refused, Err(Error::Owned)), "{refused:?}");
+    let refused = store::copy(&other.database, &owned.database).await;
     assert!(matches!(refused, Err(Error::Owned)), "{refused:?}");
     let nothing = store::copy(&owned.empty(), &file.empty()).await;
     assert!(matches!(nothing, Err(Error::OtherVersion)), "{nothing:?}");
-    assert!(file.is_empty());
+    assert!(file.is_empty() && owned.is_empty());
 }
+
+on_both! { a_record_is_not_copied_while_control_owns_it }

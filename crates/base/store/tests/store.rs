@@ -300,13 +300,17 @@ async fn forgotten(store: &store::Store, spare: &[u8]) -> Vec<u8> {
     (0..100).filter(|number| gone.iter().any(|layer| layer.digest == digest(*number))).collect()
 }
 
+fn node(version: &str) -> layers::RuntimeKey<'_> {
+    layers::RuntimeKey { name: "node", version, stack_image: None }
+}
+
 async fn a_layer_is_forgotten_when_the_last_that_refers_to_it_is_gone(scratch: Scratch) {
     let store = &scratch.store;
     let (sushi, ramen) = (app(store, "sushi").await, app(store, "ramen").await);
     let (first, _) = released(store, &sushi, &[1, 2]).await;
     released(store, &ramen, &[1, 3]).await;
     let mut write = store.write().await.unwrap();
-    layers::set_runtime(&mut write, "node", "24.0.0", &digest(1)).await.unwrap();
+    layers::set_runtime(&mut write, &node("24.0.0"), &digest(1)).await.unwrap();
     layers::set_build_cache(&mut write, sushi.id, Stack::Heroku24, &digest(2)).await.unwrap();
     write.commit().await.unwrap();
     assert_eq!(forgotten(store, &[]).await, NONE);
@@ -336,7 +340,7 @@ async fn a_runtime_is_forgotten_when_no_slug_has_it_and_no_build_asked_for_it(sc
     let unused_for = async |runtimes: &[(&str, u8)], deleted: bool, since: Timestamp| {
         let mut write = store.write().await.unwrap();
         for (version, number) in runtimes {
-            layers::set_runtime(&mut write, "node", version, &digest(*number)).await.unwrap();
+            layers::set_runtime(&mut write, &node(version), &digest(*number)).await.unwrap();
         }
         if deleted {
             slugs::delete(&mut write, slug).await.unwrap();
@@ -349,7 +353,7 @@ async fn a_runtime_is_forgotten_when_no_slug_has_it_and_no_build_asked_for_it(sc
     assert_eq!(unused_for(&[("24.0.0", 1)], false, later()).await, 0, "a slug has it");
     assert_eq!(unused_for(&[], true, Timestamp::from_micros(0)).await, 0, "a build asked for it");
     assert_eq!(unused_for(&[], false, later()).await, 1);
-    assert!(layers::runtime(store, "node", "24.0.0").await.unwrap().is_none());
+    assert!(layers::runtime(store, &node("24.0.0")).await.unwrap().is_none());
 }
 
 async fn releases_say_what_keeps_their_slugs(scratch: Scratch) {

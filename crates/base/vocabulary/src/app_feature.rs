@@ -8,6 +8,8 @@ use std::str::FromStr;
 pub enum AppFeature {
     /// New web dynos start before the old ones stop.
     Preboot,
+    /// What dynos use is written into the log.
+    LogRuntimeMetrics,
     /// Dynos find what they are in their environment.
     RuntimeDynoMetadata,
 }
@@ -19,13 +21,14 @@ pub struct UnknownAppFeature;
 
 impl AppFeature {
     /// Every feature.
-    pub const ALL: [Self; 2] = [Self::Preboot, Self::RuntimeDynoMetadata];
+    pub const ALL: [Self; 3] = [Self::Preboot, Self::LogRuntimeMetrics, Self::RuntimeDynoMetadata];
 
     /// Its name, as Heroku calls it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Preboot => "preboot",
+            Self::LogRuntimeMetrics => "log-runtime-metrics",
             Self::RuntimeDynoMetadata => "runtime-dyno-metadata",
         }
     }
@@ -35,7 +38,7 @@ impl AppFeature {
     pub fn default_on(self) -> bool {
         match self {
             Self::Preboot => true,
-            Self::RuntimeDynoMetadata => false,
+            Self::LogRuntimeMetrics | Self::RuntimeDynoMetadata => false,
         }
     }
 }

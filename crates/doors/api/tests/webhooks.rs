@@ -91,24 +91,41 @@ async fn an_app_has_ten() {
     assert_eq!((more.status, more.message()), (StatusCode::UNPROCESSABLE_ENTITY, "An app has at most 10 webhooks."));
 }
 
+/// Everything a webhook can ask for.
+const ALL: [&str; 11] = [
+    "api:addon",
+    "api:addon-attachment",
+    "api:app",
+    "api:build",
+    "api:collaborator",
+    "api:domain",
+    "api:dyno",
+    "api:formation",
+    "api:release",
+    "api:sni-endpoint",
+    "dyno",
+];
+
+#[tokio::test]
+async fn the_apps_of_one_owner_have_a_hundred() {
+    let api = Api::start().await;
+    for number in 0..11 {
+        api.app(&format!("sushi-{number}")).await;
+    }
+    let add = async |number: usize| api.owner(Method::POST, &format!("/apps/sushi-{number}/webhooks"), wanted()).await;
+    for number in 0..100 {
+        assert_eq!(add(number / 10).await.status, StatusCode::CREATED);
+    }
+    let more = add(10).await;
+    assert_eq!((more.status, more.id()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"));
+    assert_eq!(more.message(), "All apps of one account or team have at most 100 webhooks together.");
+}
+
 #[tokio::test]
 async fn what_happens_is_listed_as_the_api_shows_it() {
     let api = Api::start().await;
     api.app("sushi").await;
-    let all = [
-        "api:addon",
-        "api:addon-attachment",
-        "api:app",
-        "api:build",
-        "api:collaborator",
-        "api:domain",
-        "api:dyno",
-        "api:formation",
-        "api:release",
-        "api:sni-endpoint",
-        "dyno",
-    ];
-    add(&api, with("include", json!(all))).await;
+    add(&api, with("include", json!(ALL))).await;
     let domain =
         api.owner(Method::POST, "/apps/sushi/domains", json!({"hostname": "www.example.com", "sni_endpoint": null}));
     let domain = domain.await.json;
@@ -137,9 +154,19 @@ async fn what_happens_is_listed_as_the_api_shows_it() {
     assert_eq!((&renamed["data"]["name"], &renamed["previous_data"]["name"]), (&json!("maki"), &json!("sushi")));
     assert!(renamed["previous_data"]["git_url"].as_str().unwrap().ends_with("/sushi.git"));
     assert_eq!(renamed["data"]["owner"], api.get("/apps/maki").await.json["owner"]);
+}
 
+#[tokio::test]
+async fn deliveries_are_listed_by_how_they_stand() {
+    let api = Api::start().await;
+    api.app("maki").await;
+    api.owner(Method::POST, "/apps/maki/webhooks", with("include", json!(ALL))).await;
+    for quantity in [1, 2, 3] {
+        api.owner(Method::PATCH, "/apps/maki", json!({"maintenance": quantity % 2 == 1})).await;
+    }
+    let events = api.get("/apps/maki/webhook-events").await.json;
     let deliveries = api.get("/apps/maki/webhook-deliveries").await.json;
-    assert_eq!(deliveries.as_array().unwrap().len(), events.as_array().unwrap().len());
+    assert_eq!((deliveries.as_array().unwrap().len(), events.as_array().unwrap().len()), (3, 3));
     let first = &deliveries[0];
     assert_eq!(
         (&first["status"], &first["last_attempt"], &first["num_attempts"]),
@@ -149,13 +176,48 @@ async fn what_happens_is_listed_as_the_api_shows_it() {
     assert_eq!(&one.json, first);
     let event = api.get(&format!("/apps/maki/webhook-events/{}", first["event"]["id"].as_str().unwrap())).await;
     assert_eq!(event.json, events[0]);
+    assert_eq!(api.get("/apps/maki/webhook-events/no-id").await.status, StatusCode::NOT_FOUND);
     assert_eq!(api.get("/apps/maki/webhook-deliveries?eq%5Bstatus%5D=failed").await.json, json!([]));
     assert_eq!(api.get("/apps/maki/webhook-deliveries?eq[status]=pending").await.json, deliveries);
     assert_eq!(api.get("/apps/maki/webhook-deliveries?eq[status]=x").await.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let newest = support::request(Method::GET, "/apps/maki/webhook-deliveries", Some(&api.owner.token))
-        .header("range", "seq ..; order=desc,max=1000");
-    let newest = api.send(newest, Value::Null).await;
-    assert_eq!(newest.json.as_array().unwrap().last(), deliveries.as_array().unwrap().first());
+}
+
+/// The part of a list that a `Range` asks for.
+async fn part(api: &Api, path: &str, range: &str) -> Answer {
+    let request = support::request(Method::GET, path, Some(&api.owner.token)).header("range", range);
+    api.send(request, Value::Null).await
+}
+
+#[tokio::test]
+async fn events_and_deliveries_come_in_parts() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    add(&api, with("include", json!(["api:app"]))).await;
+    for on in [true, false, true, false, true] {
+        api.owner(Method::PATCH, "/apps/sushi", json!({"maintenance": on})).await;
+    }
+    for path in ["/apps/sushi/webhook-events", "/apps/sushi/webhook-deliveries"] {
+        let all = api.get(path).await.json.as_array().unwrap().clone();
+        for key in ["seq", "id"] {
+            for order in ["asc", "desc"] {
+                let whole = part(&api, path, &format!("{key} ..; order={order}")).await.json;
+                let (mut found, mut range) = (vec![], format!("{key} ..; max=2,order={order}"));
+                loop {
+                    let answer = part(&api, path, &range).await;
+                    found.extend(answer.json.as_array().unwrap().clone());
+                    let Some(next) = answer.header("next-range") else { break };
+                    assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT);
+                    range = next.to_owned();
+                }
+                assert_eq!((found.len(), &json!(found)), (all.len(), &whole), "{path} {key} {order}");
+            }
+        }
+        let newest = part(&api, path, "seq ..; order=desc,max=1000").await;
+        assert_eq!(newest.json.as_array().unwrap().last(), all.first());
+        for wrong in ["seq x..", "colour .."] {
+            assert_eq!(part(&api, path, wrong).await.status, StatusCode::RANGE_NOT_SATISFIABLE, "{wrong}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use wire::Connection;
 
 use crate::{
     Discarded, Event, FromEngine, GitService, InstalledStack, InstanceSpec, InstanceStatus, Packed, Refusal, Reply,
-    Request, Started, Terminal, ToEngine, VERSION,
+    Request, Started, Terminal, ToEngine, Usage, VERSION,
 };
 
 /// How many requests may wait for the engine before callers wait for a place.
@@ -109,6 +109,14 @@ impl Engine {
     pub async fn list(&self) -> Result<Vec<InstanceStatus>, Error> {
         match self.call(Request::List, vec![]).await? {
             (Reply::Instances(instances), _) => Ok(instances),
+            _ => Err(Error::OutOfTurn),
+        }
+    }
+
+    /// What every running instance uses now.
+    pub async fn usage(&self) -> Result<Vec<Usage>, Error> {
+        match self.call(Request::Usage, vec![]).await? {
+            (Reply::Usage(usage), _) => Ok(usage),
             _ => Err(Error::OutOfTurn),
         }
     }

@@ -11,6 +11,7 @@
 mod client;
 mod message;
 mod spec;
+mod usage;
 
 pub use client::{Engine, Error, Git};
 pub use message::{Event, FromEngine, PAGE, Refusal, Reply, Request, ToEngine, VERSION};
@@ -18,3 +19,4 @@ pub use spec::{
     Discarded, Exit, GitService, Image, InstalledStack, InstanceSpec, InstanceState, InstanceStatus, Kind, Limits,
     Packed, Started, Stdio, Terminal, Variant,
 };
+pub use usage::{MemoryUsage, Pages, Usage};

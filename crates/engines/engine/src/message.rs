@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use vocabulary::{AppId, Digest, DynoId};
 
 use crate::{
-    Discarded, Exit, GitService, InstalledStack, InstanceSpec, InstanceStatus, Kind, Packed, Started, Terminal,
+    Discarded, Exit, GitService, InstalledStack, InstanceSpec, InstanceStatus, Kind, Packed, Started, Terminal, Usage,
 };
 
 /// The version of these messages; both sides must have the same.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The most layers in one message: a frame holds 1 MiB, a digest has 64 characters.
 pub const PAGE: usize = 4096;
@@ -66,6 +66,8 @@ pub enum Request {
     },
     /// Every instance. Answer: [`Reply::Instances`].
     List,
+    /// What every running instance uses now. Answer: [`Reply::Usage`].
+    Usage,
     /// The ring its output goes to. Answer: [`Reply::Done`] with one descriptor, readable.
     Output {
         /// Which.
@@ -160,6 +162,8 @@ pub enum Reply {
     Started(Started),
     /// Every instance.
     Instances(Vec<InstanceStatus>),
+    /// What running instances use.
+    Usage(Vec<Usage>),
     /// The layer is made.
     Packed(Packed),
     /// Layers without an image.

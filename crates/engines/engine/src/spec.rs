@@ -93,6 +93,9 @@ pub struct InstalledStack {
     pub name: String,
     /// The value of `STACK` that classic buildpacks see: they build download addresses from it.
     pub buildpacks: String,
+    /// SHA-256 of what identifies its image files: another one is another image under the same name. The other way round
+    /// it need not hold: the same image made anew may have another.
+    pub image: Digest,
 }
 
 /// What an instance may use. Limits the host cannot grant are clamped to what it can, never refused.

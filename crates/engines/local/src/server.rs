@@ -177,6 +177,7 @@ async fn carry_out(parts: &Parts, request: Request, fds: Vec<OwnedFd>) -> Result
         Request::Stop { id, grace_ms } => done(instances.stop(id, grace_ms).await)?,
         Request::Remove { id } => done(instances.remove(id).await)?,
         Request::List => Reply::Instances(instances.list()),
+        Request::Usage => Reply::Usage(instances.usage().await?),
         Request::Output { id } => return Ok((Reply::Done, vec![instances.output(id).await?])),
         Request::Attach { id } => return Ok((Reply::Done, vec![instances.attach(id).await?])),
         Request::Exec { id, terminal } => {

@@ -264,6 +264,10 @@ async fn a_stack_is_named_plainly_and_has_two_forms() {
     assert!(store.images.stacks().is_empty(), "half a stack is none");
     fs::copy(&image, stack.join("build-delta.sqfs")).unwrap();
     assert_eq!(store.images.stacks()[0].name, "tiny-1");
+    let first = store.images.stacks()[0].image.clone();
+    assert_eq!(store.images.stacks()[0].image, first);
+    fs::write(stack.join("manifest.json"), r#"{"files": {"run.sqfs": "another"}}"#).unwrap();
+    assert_ne!(store.images.stacks()[0].image, first, "another image of the same name and length");
     let run = store.images.stack("tiny-1", Variant::Run).unwrap();
     let build = store.images.stack("tiny-1", Variant::Build).unwrap();
     assert_eq!((run.len(), build.len()), (1, 2));

@@ -16,7 +16,7 @@ use engine::Kind;
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use local::network::{Network, NetworkConfig, foreign};
+use local::network::{Network, NetworkConfig, foreign, repair};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(45, 45, 45, 45);
@@ -488,5 +488,56 @@ fn one_dyno_opens_no_more_connections_than_its_share() {
         let entries = u32::from_str_radix(entries, 16).unwrap();
         assert!(entries < 9_000, "{entries} of 30,000");
         assert!(two.gets(PUBLIC).await, "others are not hindered");
+    });
+}
+
+/// The owner of a firewall lets packets through again, then dynos go: nothing of ours stays in it.
+#[test]
+fn a_firewall_that_drops_no_more_keeps_nothing_of_ours() {
+    on_a_host(async || {
+        let programs = ["iptables-nft", "iptables-legacy"];
+        let table = ["list", "table", "inet", "firewalld"];
+        let policy = |word: &str| {
+            for program in programs {
+                run(program, &["-P", "FORWARD", word]);
+            }
+            let chain = format!("type filter hook forward priority 10; policy {};", word.to_lowercase());
+            nft(&[&format!("add chain inet firewalld forward {{ {chain} }}")]);
+        };
+        let all = || programs.map(|program| run(program, &["-S"])).concat() + &nft(&table);
+        nft(&["add", "table", "inet", "firewalld"]);
+        policy("DROP");
+        let network = Network::set_up(&config(&[])).await.unwrap();
+        assert_eq!(all().matches("-i test-+").count(), 2, "{}", all());
+        assert!(all().contains("\"test-*\""), "{}", all());
+        drop(network);
+        policy("ACCEPT");
+        foreign::close(Path::new("/usr/sbin/nft"), "test").await.unwrap();
+        assert!(!all().contains("test-"), "{}", all());
+    });
+}
+
+/// The engine is gone, dynos run on, and a firewall is loaded again: one who asks mends it.
+#[test]
+fn one_pass_mends_the_network_of_dynos_without_an_engine() {
+    on_a_host(async || {
+        let _outside = outside().await;
+        run("iptables-nft", &["-P", "FORWARD", "DROP"]);
+        let config = config(&[]);
+        assert_eq!(repair(&config).await.unwrap(), [""; 0], "no dyno, nothing to mend");
+        let network = Network::set_up(&config).await.unwrap();
+        let one = dyno(&network).await;
+        drop(network);
+        assert_eq!(repair(&config).await.unwrap(), [""; 0], "all is well");
+        run("iptables-nft", &["-F", "FORWARD"]);
+        nft(&["delete", "table", "inet", "slipway-test"]);
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        ip(&["route", "del", &one.address.to_string()]);
+        assert!(!one.gets(PUBLIC).await);
+        let mended = repair(&config).await.unwrap();
+        let words = ["ip_forward", "table inet slipway-test", "table ip filter, chain FORWARD"];
+        assert!(mended.len() == 3 && mended.iter().zip(words).all(|(told, word)| told.contains(word)), "{mended:?}");
+        assert!(one.gets(PUBLIC).await && !one.gets(PRIVATE).await);
+        assert_eq!(repair(&config).await.unwrap(), [""; 0]);
     });
 }

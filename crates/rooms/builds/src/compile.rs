@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use blobs::{Blobs, Output};
 use crashpoints::Point;
+use engine::InstalledStack;
 use inside_contract::{BuildReport, BuildRequest, Compiled, Runtime};
 use store::apps::App;
 use store::builds::Build;
@@ -73,7 +74,7 @@ impl Builds {
     pub(crate) async fn compile(&self, app: &App, build: &Build, output: &mut Output) -> Result<Made, Trouble> {
         let mut request = self.request(app, build).await?;
         let cache = self.usable_cache(build).await?;
-        let mut mounted = self.mounted_before(app).await?;
+        let mut mounted = self.mounted_before(app, build).await?;
         for _ in 0..ROUNDS {
             request.runtimes = mounted.iter().map(|mounted| mounted.runtime.clone()).collect();
             let ran = self.instance(self.what(build, &request, cache.as_ref(), &mounted)?, output).await?;
@@ -118,7 +119,8 @@ impl Builds {
         let buildpacks = set.iter().map(|given| installation::reference(given)).collect::<Result<_, _>>();
         let vars = store::apps::config_vars(&self.store, app.id).await?;
         Ok(BuildRequest {
-            stack: self.stack_for_buildpacks(build.stack).await?,
+            // The value of `STACK` for buildpacks, which the image that provides the stack decides.
+            stack: self.installed_stack(build.stack).await?.buildpacks,
             source_version: build.source_version.clone(),
             request_id: build.id.to_string(),
             config_vars: vars.into_iter().map(|(name, value)| (name.into(), value.reveal().to_owned())).collect(),
@@ -129,13 +131,13 @@ impl Builds {
         })
     }
 
-    /// The value of `STACK` for buildpacks, which the image that provides the stack decides.
-    pub(crate) async fn stack_for_buildpacks(&self, stack: Stack) -> Result<String, Trouble> {
+    /// What provides a stack on the host.
+    pub(crate) async fn installed_stack(&self, stack: Stack) -> Result<InstalledStack, Trouble> {
         let installed = self.engine.stacks().await?;
         let named = |name: &str| installed.iter().find(|stack| stack.name == name);
         let image = named(stack.name()).or_else(|| named(stack.stand_in()?));
         let missing = || Trouble::failed(format!("there is no image of the stack {stack}; see `slipway stack list`"));
-        Ok(image.ok_or_else(missing)?.buildpacks.clone())
+        image.cloned().ok_or_else(missing)
     }
 
     /// The app's build cache on this stack; one whose bytes are gone is done without.
@@ -148,18 +150,23 @@ impl Builds {
     }
 
     /// The runtimes of the current release's slug, mounted at once: the runner says if they no longer fit, and a build
-    /// whose runtimes stay is one instance.
-    async fn mounted_before(&self, app: &App) -> Result<Vec<Mounted>, Trouble> {
+    /// whose runtimes stay is one instance. What was made of another image than the build's own is not among them.
+    async fn mounted_before(&self, app: &App, build: &Build) -> Result<Vec<Mounted>, Trouble> {
         let slug = match store::releases::current(&self.store, app.id).await?.and_then(|release| release.slug_id) {
             Some(id) => store::slugs::get(&self.store, id).await?,
             None => None,
         };
         let layers = slug.map(|slug| slug.layers).unwrap_or_default();
-        let before = store::layers::runtimes_among(&self.store, &layers).await?;
+        let image = self.installed_stack(build.stack).await?.image;
+        let before = store::layers::runtimes_among(&self.store, &layers, &image).await?;
         let mut mounted = Vec::new();
-        for (name, version, _) in before {
+        for (name, version, of_the_image) in before {
             let runtime = Runtime { name, version };
-            let layer = self.runtimes.known(&runtime).await?.filter(|_| self.runtimes.is_worth_reusing(&runtime));
+            let layer = self
+                .runtimes
+                .known(&runtime, of_the_image.then_some(&image))
+                .await?
+                .filter(|_| self.runtimes.is_worth_reusing(&runtime));
             mounted.extend(layer.map(|layer| Mounted { runtime, layer }));
         }
         let lost = self.import(&mounted.iter().map(|mounted| mounted.layer.clone()).collect::<Vec<_>>()).await?;
@@ -168,7 +175,16 @@ impl Builds {
 
     async fn import_runtimes(&self, mounted: &[Mounted]) -> Result<(), Trouble> {
         let lost = self.import(&mounted.iter().map(|mounted| mounted.layer.clone()).collect::<Vec<_>>()).await?;
-        if lost.is_empty() { Ok(()) } else { Err(Trouble::failed("a runtime's bytes are gone from the blobs")) }
+        if lost.is_empty() {
+            return Ok(());
+        }
+        // Left as it is, it would be in the way of every build; forgotten, the next run makes it again.
+        let mut write = self.store.write().await?;
+        for layer in &lost {
+            store::layers::forget_runtime(&mut write, layer).await?;
+        }
+        write.commit().await?;
+        Err(Trouble::Again("a runtime's bytes are gone from the blobs".to_owned()))
     }
 }
 

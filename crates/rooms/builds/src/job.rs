@@ -74,10 +74,14 @@ impl Builds {
         }
         match self.outputs.write(&build_id.to_string()) {
             Ok(mut output) => {
+                // Another reason may have come first: somebody cancelled the build.
                 if failed {
                     output.append(text::rejected(None, Some(reason)).as_bytes());
+                    output.end();
+                } else {
+                    let build = store::builds::get(&self.store, build_id).await.ok().flatten();
+                    end_told(output, build.as_ref());
                 }
-                output.end();
             }
             Err(error) => tracing::error!(build = %build_id, %error, "could not end the output of a failed build"),
         }
@@ -106,23 +110,19 @@ impl Builds {
             None => None,
         };
         let mut output = self.outputs.write(&id.to_string()).map_err(|error| error.to_string())?;
-        let unheard = build.as_ref().and_then(|build| build.failure.clone()).filter(|_| attempt == 0);
-        let (Some(build), Some(app)) = (build.filter(|build| build.status == BuildStatus::Pending), app) else {
-            // Also when the app was deleted meanwhile, or the build cancelled before its turn: somebody may be reading.
-            if let Some(reason) = unheard {
-                output.append(text::rejected(None, Some(&reason)).as_bytes());
-            }
-            output.end();
+        let (Some(build), Some(app)) = (build.as_ref().filter(|build| build.status == BuildStatus::Pending), app)
+        else {
+            end_told(output, build.as_ref());
             return Ok(());
         };
         if attempt > 0 {
             output.append(text::again(attempt).as_bytes());
         } else {
-            self.log_started(&app, &build).await;
+            self.log_started(&app, build).await;
         }
         tracing::debug!(target: "timing", step = "build begins", app.name = %app.name);
         crashpoints::reach(Point::BuildBegun);
-        match self.attempt(&app, &build, &mut output).await {
+        match self.attempt(&app, build, &mut output).await {
             Ok(release) => {
                 self.log(&app, "Build succeeded");
                 self.verify_later(id, app, release, output);
@@ -131,9 +131,9 @@ impl Builds {
             Err(Trouble::Again(reason)) if attempt < RETRIES => Err(reason),
             Err(Trouble::Again(reason)) => {
                 let reason = format!("the platform was interrupted too often: {reason}");
-                self.fail(&app, &build, output, &Trouble::failed(reason)).await
+                self.fail(&app, build, output, &Trouble::failed(reason)).await
             }
-            Err(trouble) => self.fail(&app, &build, output, &trouble).await,
+            Err(trouble) => self.fail(&app, build, output, &trouble).await,
         }
     }
 
@@ -230,6 +230,20 @@ impl Builds {
         output.end();
         Ok(())
     }
+}
+
+/// Ends the output of a build that had ended when its turn came (cancelled, or its app deleted, before it or between two
+/// attempts), or that an earlier process ended: whoever reads is told why, and told once.
+fn end_told(mut output: Output, build: Option<&Build>) {
+    let reason = match build {
+        None => Some(text::APP_GONE),
+        Some(build) => build.failure.as_deref(),
+    };
+    // What cannot be read back is better said twice.
+    if let Some(reason) = reason.filter(|_| !output.ends_with(text::PUSH_FAILED.as_bytes()).unwrap_or(false)) {
+        output.append(text::rejected(None, Some(reason)).as_bytes());
+    }
+    output.end();
 }
 
 /// `Deploy 1234abcd` for a commit, `Deploy` and what the caller calls it otherwise.

@@ -6,6 +6,7 @@
 use std::fs::File;
 
 use blobs::Output;
+use engine::InstalledStack;
 use inside_contract::{BuildRequest, PythonRequirement, Runtime, RuntimeWish};
 use store::builds::Build;
 
@@ -47,25 +48,22 @@ impl Builds {
         })
     }
 
-    /// The runtime made of the stack's own Python. Made again after a start of the platform, as the stack may have been
-    /// renewed; the same programs give the same layer.
+    /// The runtime made of the stack's own Python. It is one of the image it was made of: that of another stack, or of
+    /// this one renewed, may look for libraries that this image does not have.
     async fn of_the_stack(&self, build: &Build, output: &mut Output) -> Result<Mounted, Trouble> {
-        let stack = build.stack.to_string();
-        let _guard = self.runtimes.alone(&Runtime { name: NAME.to_owned(), version: stack.clone() }).await;
-        if let Some(runtime) = self.runtimes.of_the_stack(&stack)
-            && let Some(layer) = self.runtimes.known(&runtime).await?
-        {
-            return Ok(Mounted { runtime, layer });
+        let InstalledStack { image, buildpacks, .. } = self.installed_stack(build.stack).await?;
+        let _guard = self.runtimes.alone(&Runtime { name: NAME.to_owned(), version: image.to_string() }).await;
+        if let Some(mounted) = self.runtimes.of_the_image(NAME, &image).await? {
+            return Ok(mounted);
         }
         let source = File::open("/dev/null").map_err(|error| Trouble::Again(format!("/dev/null: {error}")))?;
-        let request = BuildRequest::for_nothing(&self.stack_for_buildpacks(build.stack).await?);
+        let request = BuildRequest::for_nothing(&buildpacks);
         let verb = Verb::StackRuntime(NAME);
         let what = What { app: build.app_id, stack: build.stack, layers: Vec::new(), source, request: &request, verb };
         let Ran::<Runtime> { report: runtime, slug, .. } = self.instance(what, output).await?;
         let (packed, draft) = slug?;
         let layer = layers::finish(&self.blobs, &packed, draft).await?;
-        let layer = self.runtimes.keep(&runtime, &layer).await?;
-        self.runtimes.set_of_the_stack(stack, runtime.clone());
+        let layer = self.runtimes.keep(&runtime, Some(&image), &layer).await?;
         Ok(Mounted { runtime, layer })
     }
 }

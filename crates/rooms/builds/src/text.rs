@@ -23,12 +23,18 @@ pub(crate) fn released(version: impl std::fmt::Display, url: &str) -> String {
     format!("       Released {version}\n       {url} deployed to Slipway\n\n")
 }
 
+/// The last line of the output of every build that failed.
+pub(crate) const PUSH_FAILED: &str = " !     Push failed\n";
+
+/// The app was deleted before the build began, or between two of its attempts.
+pub(crate) const APP_GONE: &str = "the app was deleted";
+
 /// A build that failed after its output said why, or with `reason` as why.
 pub(crate) fn rejected(language: Option<&str>, reason: Option<&str>) -> String {
     let why = reason.map(|reason| format!(" !     {}\n\n", capital(reason))).unwrap_or_default();
     let compile =
         language.map(|name| format!(" !     Push rejected, failed to compile {name} app.\n\n")).unwrap_or_default();
-    format!("{why}{compile} !     Push failed\n")
+    format!("{why}{compile}{PUSH_FAILED}")
 }
 
 /// Why a build failed that somebody cancelled.

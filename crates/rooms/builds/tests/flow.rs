@@ -187,7 +187,15 @@ async fn a_runtime_that_is_not_what_was_announced_is_refused() {
     let (output, build) = bench.build().await;
     assert_eq!(build.status, BuildStatus::Failed);
     assert!(output.contains("does not have the digest the package source announced"), "{output}");
-    assert!(store::layers::runtime(&bench.store, "node", "24.9.0").await.unwrap().is_none());
+    assert!(
+        store::layers::runtime(
+            &bench.store,
+            &store::layers::RuntimeKey { name: "node", version: "24.9.0", stack_image: None }
+        )
+        .await
+        .unwrap()
+        .is_none()
+    );
 }
 
 #[tokio::test]
@@ -309,6 +317,23 @@ async fn a_build_cancelled_before_its_turn_never_runs_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_build_cancelled_between_two_attempts_says_why_and_says_it_once() {
+    let bench = Bench::new(Config::default()).await;
+    let build = bench.start().await;
+    let mut write = bench.store.write().await.unwrap();
+    let job = store::jobs::take(&mut write).await.unwrap().unwrap();
+    // As a run leaves it that found the engine away.
+    store::jobs::queue_again(&mut write, job.id).await.unwrap();
+    write.commit().await.unwrap();
+    bench.outputs.write(&build.id.to_string()).unwrap().append(b"-----> Building\n");
+    bench.builds.cancel(&bench.app, &build, &bench.account).await.unwrap();
+    let _jobs = bench.run_jobs();
+    let told = "-----> Building\n !     Canceled by user me@example.com\n\n !     Push failed\n";
+    assert_eq!(bench.watch(&build).await.0, told);
+    assert!(bench.sim.started().is_empty());
+}
+
+#[tokio::test]
 async fn a_waiting_build_of_a_deleted_app_ends() {
     let bench = Bench::new(Config::default()).await;
     let build = bench.start().await;
@@ -317,7 +342,11 @@ async fn a_waiting_build_of_a_deleted_app_ends() {
     write.commit().await.unwrap();
     let _jobs = bench.run_jobs();
     let mut output = bench.outputs.read(&build.id.to_string()).unwrap();
-    while output.next().await.unwrap().is_some() {}
+    let mut told = Vec::new();
+    while let Some(piece) = output.next().await.unwrap() {
+        told.extend_from_slice(&piece);
+    }
+    assert_eq!(told, b" !     The app was deleted\n\n !     Push failed\n");
     assert!(bench.sim.started().is_empty());
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use launch::KilledAt;
+
 /// How long this room waits for what. The defaults are Heroku's unless said.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -28,6 +30,8 @@ pub struct Config {
     pub timer: Duration,
     /// Whether the host has memory for an old and a new web dyno side by side. If not, the old one stops first.
     pub may_surge: bool,
+    /// At how much of its size's memory a dyno is killed (R15).
+    pub killed_at: KilledAt,
 }
 
 impl Default for Config {
@@ -43,6 +47,7 @@ impl Default for Config {
             retry: Duration::from_secs(1),
             timer: Duration::from_secs(5),
             may_surge: true,
+            killed_at: KilledAt::default(),
         }
     }
 }

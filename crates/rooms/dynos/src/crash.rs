@@ -24,7 +24,7 @@ impl Dynos {
     /// Records a crash. Without an exit the instance is gone, as after a restart of the machine.
     pub(crate) async fn crashed(&self, dyno: &Dyno, exit: Option<Exit>) -> Result<Outcome, Failed> {
         if self.moved(dyno, DynoEvent::Exited, None).await?.is_some() {
-            for line in exit.map(|exit| lines::crashed(exit, dyno.size)).unwrap_or_default() {
+            for line in exit.map(|exit| lines::crashed(exit, dyno.size, self.config.killed_at)).unwrap_or_default() {
                 self.say(dyno, line);
             }
             self.say(dyno, lines::state_changed(dyno.state.as_str(), "crashed"));

@@ -98,7 +98,7 @@ impl Dynos {
         blobs: Blobs,
         config: Config,
     ) -> Self {
-        let launcher = Launcher::new(store.clone(), blobs, engine.clone());
+        let launcher = Launcher::new(store.clone(), blobs, engine.clone(), config.killed_at);
         let meetings = Meetings::default();
         Self { store, wakers, logs, engine, departures, launcher, meetings, config: Arc::new(config) }
     }

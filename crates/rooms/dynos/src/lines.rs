@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use engine::Exit;
+use launch::KilledAt;
+use launch::lines::running;
 pub(crate) use launch::lines::{exited, starting, state_changed};
 use store::formation::Formation;
 use vocabulary::DynoSize;
@@ -49,10 +51,9 @@ pub(crate) fn exit_timeout(grace: Duration) -> String {
 }
 
 /// R15.
-pub(crate) fn out_of_memory(size: DynoSize) -> [String; 3] {
-    let quota = size.memory_mib();
+pub(crate) fn out_of_memory(size: DynoSize, killed_at: KilledAt) -> [String; 3] {
     [
-        format!("Process running mem={quota}M(100.0%)"),
+        running(killed_at.bytes(size), size.memory_mib() << 20),
         "Error R15 (Memory quota vastly exceeded)".to_owned(),
         SIGKILL.to_owned(),
     ]
@@ -74,10 +75,10 @@ pub(crate) fn stopped(exit: Exit, grace: Duration, timed_out: bool) -> Vec<Strin
 }
 
 /// How a process ended by itself.
-pub(crate) fn crashed(exit: Exit, size: DynoSize) -> Vec<String> {
+pub(crate) fn crashed(exit: Exit, size: DynoSize, killed_at: KilledAt) -> Vec<String> {
     let mut lines = vec![];
     if exit.out_of_memory {
-        lines.extend(out_of_memory(size));
+        lines.extend(out_of_memory(size, killed_at));
     }
     lines.push(exited(exit.status));
     lines
@@ -115,11 +116,14 @@ mod tests {
     #[test]
     fn ends_word_for_word() {
         let exit = |status, out_of_memory| Exit { status, out_of_memory };
-        assert_eq!(crashed(exit(1, false), DynoSize::Standard1X), ["Process exited with status 1"]);
         assert_eq!(
-            crashed(exit(137, true), DynoSize::Standard1X),
+            crashed(exit(1, false), DynoSize::Standard1X, KilledAt::default()),
+            ["Process exited with status 1"]
+        );
+        assert_eq!(
+            crashed(exit(137, true), DynoSize::Standard1X, KilledAt::default()),
             [
-                "Process running mem=512M(100.0%)",
+                "Process running mem=1024M(200.0%)",
                 "Error R15 (Memory quota vastly exceeded)",
                 "Stopping process with SIGKILL",
                 "Process exited with status 137"

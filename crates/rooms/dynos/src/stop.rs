@@ -49,7 +49,7 @@ impl Dynos {
     pub(crate) async fn complete(&self, dyno: &Dyno, exit: Exit, timed_out: bool) -> Result<Outcome, Failed> {
         let told = match dyno.state {
             DynoState::Down => lines::stopped(exit, self.config.grace, timed_out),
-            _ => lines::crashed(exit, dyno.size),
+            _ => lines::crashed(exit, dyno.size, self.config.killed_at),
         };
         let mut write = self.store.write().await?;
         store::dynos::delete(&mut write, dyno.id).await?;

@@ -6,11 +6,12 @@
 
 mod environment;
 mod layers;
+mod limits;
 pub mod lines;
 mod metadata;
 
 use blobs::Blobs;
-use engine::{Engine, Image, InstanceSpec, Kind, Limits, Refusal, Started, Stdio, Variant};
+use engine::{Engine, Image, InstanceSpec, Kind, Refusal, Started, Stdio, Variant};
 use inside_contract::{Launch, Program};
 use store::Store;
 use store::apps::ConfigVars;
@@ -19,10 +20,7 @@ use store::slugs::Slug;
 use vocabulary::{AppId, Digest, DynoId, DynoSize};
 
 pub use environment::{environment, port};
-
-/// The writable layer of a dyno. Heroku names no figure and gives every size the same large disk; the file behind it
-/// is sparse, so this is a bound, not a cost.
-const DISK_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+pub use limits::KilledAt;
 
 /// Why an instance could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -99,13 +97,14 @@ pub struct Launcher {
     store: Store,
     blobs: Blobs,
     engine: Engine,
+    killed_at: KilledAt,
 }
 
 impl Launcher {
     /// A launcher onto one engine.
     #[must_use]
-    pub fn new(store: Store, blobs: Blobs, engine: Engine) -> Self {
-        Self { store, blobs, engine }
+    pub fn new(store: Store, blobs: Blobs, engine: Engine, killed_at: KilledAt) -> Self {
+        Self { store, blobs, engine, killed_at }
     }
 
     /// Makes the slug's layers ready on the host and starts the instance. May be repeated.
@@ -121,11 +120,11 @@ impl Launcher {
         layers::make_ready(&self.store, &self.blobs, &self.engine, &run.slug.layers).await?;
         let mut launch = launch(run);
         launch.env.extend(metadata::of(&self.store, run).await?);
-        Ok(self.engine.start(spec(run), &launch, vec![]).await?)
+        Ok(self.engine.start(spec(run, self.killed_at), &launch, vec![]).await?)
     }
 }
 
-fn spec(run: &Run<'_>) -> InstanceSpec {
+fn spec(run: &Run<'_>, killed_at: KilledAt) -> InstanceSpec {
     InstanceSpec {
         id: run.id,
         kind: Kind::Dyno,
@@ -133,7 +132,7 @@ fn spec(run: &Run<'_>) -> InstanceSpec {
         name: run.name.clone(),
         image: Image { stack: run.slug.stack.to_string(), variant: Variant::Run, layers: run.slug.layers.clone() },
         port: run.port,
-        limits: limits(run.size),
+        limits: limits::limits(run.size, killed_at),
         fds: vec![],
         stdio: run.one_off.as_ref().map(|one_off| one_off.stdio).unwrap_or_default(),
     }
@@ -154,15 +153,4 @@ fn launch(run: &Run<'_>) -> Launch {
 pub fn shell(command: &str, tells_status: bool) -> Program {
     let command = command.to_owned();
     if tells_status { Program::ShellWithStatus { command } } else { Program::Shell { command } }
-}
-
-/// What a dyno of a size may use. The memory limit is the quota itself: Heroku lets a dyno swap beyond it (R14) and
-/// kills it at a multiple (R15); on a small host that swap would be everybody's.
-fn limits(size: DynoSize) -> Limits {
-    Limits {
-        memory_bytes: size.memory_mib() * 1024 * 1024,
-        cpu_weight: size.cpu_weight(),
-        processes: size.max_processes(),
-        disk_bytes: DISK_BYTES,
-    }
 }

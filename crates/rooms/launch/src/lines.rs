@@ -12,6 +12,13 @@ pub fn state_changed(from: &str, to: &str) -> String {
     format!("State changed from {from} to {to}")
 }
 
+/// `Process running mem=528M(103.3%)`: of `quota` bytes, `bytes` are used.
+#[must_use]
+pub fn running(bytes: u64, quota: u64) -> String {
+    let per_mille = u128::from(bytes) * 1000 / u128::from(quota.max(1));
+    format!("Process running mem={}M({}.{}%)", bytes >> 20, per_mille / 10, per_mille % 10)
+}
+
 /// `Process exited with status 1`.
 #[must_use]
 pub fn exited(status: i32) -> String {
@@ -26,6 +33,7 @@ mod tests {
     fn word_for_word() {
         assert_eq!(starting("node index.js"), "Starting process with command `node index.js`");
         assert_eq!(state_changed("starting", "up"), "State changed from starting to up");
+        assert_eq!(running(529 << 20, 512 << 20), "Process running mem=529M(103.3%)");
         assert_eq!(exited(137), "Process exited with status 137");
     }
 }

@@ -77,7 +77,7 @@ impl Releases {
         engine: Engine,
         config: Config,
     ) -> Self {
-        let launcher = Launcher::new(store.clone(), blobs, engine.clone());
+        let launcher = Launcher::new(store.clone(), blobs, engine.clone(), config.killed_at);
         Self { store, wakers, logs, outputs, engine, launcher, config: Arc::new(config) }
     }
 

@@ -18,6 +18,10 @@ use work::Waker;
 use crate::pass::{Freed, Tidied};
 use crate::{Config, Retention};
 
+fn node(version: &str) -> store::layers::RuntimeKey<'_> {
+    store::layers::RuntimeKey { name: "node", version, stack_image: None }
+}
+
 #[derive(Debug, Default)]
 struct Host {
     images: BTreeSet<Digest>,
@@ -279,7 +283,7 @@ async fn an_app_that_is_deleted_takes_everything_along_but_shared_runtimes() {
     let (cache, pins) = case.layer("cache").await;
     let mut write = case.store.write().await.unwrap();
     store::layers::set_build_cache(&mut write, case.app.id, Stack::Heroku24, &cache.digest).await.unwrap();
-    store::layers::set_runtime(&mut write, "node", "24.0.0", &digest("node")).await.unwrap();
+    store::layers::set_runtime(&mut write, &node("24.0.0"), &digest("node")).await.unwrap();
     write.commit().await.unwrap();
     drop(pins);
     let build = case.build(&case.blob("source")).await;

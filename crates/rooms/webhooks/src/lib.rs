@@ -8,7 +8,8 @@
 //! | order | one delivery of a webhook is under way at a time, the one due for longest; a delivery about a thing waits for the older ones about the same thing, and for no others |
 //! | `notify` | one attempt |
 //! | `sync` | until the receiver answers 2xx, after 2, 4, 8 s … an hour, for 72 hours after the event |
-//! | at once | 16, of one app 4; 1,000 of a webhook wait, beyond that events are counted and not told |
+//! | at once | 16, of one app 4, of all apps of one owner 8 |
+//! | waiting | of a webhook 1,000, of all webhooks of one owner 10,000; beyond that events are counted and not told |
 //! | a restart | an attempt that was cut off may have arrived: `sync` is repeated, so that receivers see an event at least once; `notify` is not, so that they see it at most once |
 //! | kept | what ended, for 7 days, and of each webhook the newest 300 deliveries |
 //!
@@ -25,14 +26,15 @@ use std::time::Duration;
 use outbound::Outbound;
 use shapes::Hosts;
 use store::Store;
+use store::deliveries::AtOnce;
 
 /// How often and for how long.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Deliveries under way at a time. 16.
     pub at_once: usize,
-    /// Of them, of one app. 4.
-    pub of_one_app: i64,
+    /// Of them, of one app 4, of all apps of one owner 8.
+    pub each: AtOnce,
     /// The pause after the first attempt; doubled after each other one. 2 seconds.
     pub first_pause: Duration,
     /// The longest pause. 1 hour.
@@ -51,7 +53,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             at_once: 16,
-            of_one_app: 4,
+            each: AtOnce { of_one_app: 4, of_one_owner: 8 },
             first_pause: Duration::from_secs(2),
             longest_pause: Duration::from_hours(1),
             patience: Duration::from_hours(72),

@@ -80,7 +80,7 @@ impl Webhooks {
         let mut begun = vec![];
         let mut write = self.store.write().await?;
         while begun.len() < places {
-            match store::deliveries::begin(&mut write, self.config.of_one_app).await? {
+            match store::deliveries::begin(&mut write, self.config.each).await? {
                 Some(delivery) => begun.push(delivery),
                 None => break,
             }

@@ -19,6 +19,7 @@ use shapes::Hosts;
 use store::Store;
 use store::apps::App;
 use store::deliveries::Delivery;
+use store::part::Part;
 use store::webhooks::New;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -134,7 +135,7 @@ impl Case {
     }
 
     async fn deliveries(&self) -> Vec<Delivery> {
-        store::deliveries::list(&self.store, self.app.id).await.unwrap()
+        store::deliveries::list(&self.store, self.app.id, None, &Part::first(100)).await.unwrap()
     }
 
     /// The deliveries once they stand so.

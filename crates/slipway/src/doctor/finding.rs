@@ -62,11 +62,6 @@ pub(super) fn print(findings: &[Finding]) {
     printer::say(format!("{verdict}: {problems} problems, {warnings} warnings"));
 }
 
-/// One document.
-pub(super) fn print_json(findings: &[Finding]) {
-    printer::say(format!("{:#}", serde_json::json!({"can_run": can_run(findings), "findings": findings})));
-}
-
 /// Whether nothing is in the way.
 pub(super) fn can_run(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.level != Level::Problem)

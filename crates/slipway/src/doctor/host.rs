@@ -126,7 +126,7 @@ fn ids(passwd: &str, subuid: &str) -> Finding {
 fn files(most: Option<u64>, used: &str) -> Finding {
     let mut numbers = used.split_whitespace().filter_map(|number| number.parse::<u64>().ok());
     let (open, all) = (numbers.next().unwrap_or_default(), numbers.nth(1).unwrap_or(u64::MAX));
-    if open.saturating_mul(10) > all.saturating_mul(8) {
+    if is_nearly_used(open, all) {
         return warning(
             "files",
             format!("{open} of {all} files of the machine are open"),
@@ -141,6 +141,11 @@ fn files(most: Option<u64>, used: &str) -> Finding {
         ),
         _ => ok("files", "enough files may be open"),
     }
+}
+
+/// Whether more than 80% of a limit is used.
+pub(super) fn is_nearly_used(count: u64, most: u64) -> bool {
+    count.saturating_mul(10) > most.saturating_mul(8)
 }
 
 fn disk(check: &'static str, folder: &Path) -> Finding {

@@ -10,6 +10,9 @@ const OLDEST: (u32, u32) = (6, 2);
 /// What limits dynos.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
+/// Each dyno has one of its own.
+pub(super) const FEWEST_NAMESPACES: u64 = 4096;
+
 pub(super) fn all() -> Vec<Finding> {
     let v1 = |name: &str| Path::new("/sys/fs/cgroup").join(name).is_dir();
     vec![
@@ -57,9 +60,7 @@ fn cgroups(controllers: &str, delegated: &str, v1: impl Fn(&str) -> bool) -> Fin
 }
 
 fn filesystems(known: &str, loads: impl Fn(&str) -> bool) -> Finding {
-    let there = |name: &str| known.lines().any(|line| line.split_whitespace().last() == Some(name));
-    let missing: Vec<&str> =
-        ["overlay", "squashfs", "ext4"].into_iter().filter(|name| !there(name) && !loads(name)).collect();
+    let missing: Vec<&str> = missing_filesystems(known).into_iter().filter(|name| !loads(name)).collect();
     if missing.is_empty() {
         return ok("filesystems", "overlay, squashfs and ext4");
     }
@@ -71,6 +72,12 @@ fn filesystems(known: &str, loads: impl Fn(&str) -> bool) -> Finding {
     )
 }
 
+/// Those that dynos need and the kernel does not have now.
+pub(super) fn missing_filesystems(known: &str) -> Vec<&'static str> {
+    let there = |name: &str| known.lines().any(|line| line.split_whitespace().last() == Some(name));
+    ["overlay", "squashfs", "ext4"].into_iter().filter(|name| !there(name)).collect()
+}
+
 fn namespaces(there: impl Fn(&str) -> bool, most: &str) -> Finding {
     let missing: Vec<&str> =
         ["user", "mnt", "pid", "net", "uts", "ipc", "cgroup"].into_iter().filter(|name| !there(name)).collect();
@@ -78,7 +85,7 @@ fn namespaces(there: impl Fn(&str) -> bool, most: &str) -> Finding {
         return problem("namespaces", format!("the kernel lacks {}", missing.join(", ")), "choose another kernel");
     }
     match most.trim().parse::<u64>() {
-        Ok(most) if most < 4096 => problem(
+        Ok(most) if most < FEWEST_NAMESPACES => problem(
             "namespaces",
             format!("only {most} user namespaces are allowed, and each dyno has one"),
             "sysctl -w user.max_user_namespaces=15000, and the same in /etc/sysctl.d",

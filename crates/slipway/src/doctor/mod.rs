@@ -8,6 +8,7 @@ mod kernel;
 mod network;
 mod programs;
 mod record;
+mod repair;
 
 use std::fs;
 use std::process::{Command, ExitCode, Stdio};
@@ -17,28 +18,61 @@ use clap::Args;
 use crate::layout::Layout;
 use crate::settings::{Settings, Written};
 
+pub(crate) const TAUGHT: &str = "\
+Look, and see what hurts; each line says what was seen and what to do:
+  slipway doctor
+
+Mend what can be mended, then look again:
+  sudo slipway doctor --repair
+
+A firewall was loaded anew while slipway was stopped and apps lost their way out, keys or folders have a wrong owner,
+a machine lost power and something is left: all of it is mended while apps run, and repeating it changes nothing.
+What is left to you is in the advice: packages, kernels, disks, clocks, ports of others.
+
+For a script:
+  slipway doctor --json | jq '.findings[] | select(.level == \"problem\")'";
+
 /// `slipway doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Print one JSON document: `can_run`, and `findings` with `check`, `level` (ok, warning, problem), `text`, `advice`
+    /// First mend what can be mended: kernel modules, loop devices, limits, folders and their owners, firewalls, what a
+    /// platform that died left; needs root, hurts nothing that runs
+    #[arg(long)]
+    repair: bool,
+    /// Print one JSON document: `can_run`, and `findings` with `check`, `level` (ok, warning, problem), `text`, `advice`;
+    /// with --repair also `repairs` with `check`, `mended`, `text`, `advice`
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Settings of the platform")]
     written: Written,
 }
 
-/// Prints every finding; fails if one is a problem.
+/// Prints every finding; fails if one is a problem, or something could not be mended.
 pub(crate) fn run(doctor: Doctor) -> ExitCode {
-    let json = doctor.json;
-    crate::settled(doctor.written, |settings| {
+    let Doctor { repair, json, written } = doctor;
+    crate::settled(written, |settings| {
+        let repairs = repair.then(|| repair::all(settings));
         let findings = examine(settings);
-        if json {
-            finding::print_json(&findings);
-        } else {
-            finding::print(&findings);
+        match &repairs {
+            _ if json => print_json(&findings, repairs.as_deref()),
+            Some(repairs) => {
+                repair::print(repairs);
+                finding::print(&findings);
+            }
+            None => finding::print(&findings),
         }
-        if finding::can_run(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let fine = finding::can_run(&findings) && repairs.is_none_or(|repairs| repair::all_mended(&repairs));
+        if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
+}
+
+/// One document.
+fn print_json(findings: &[finding::Finding], repairs: Option<&[repair::Repair]>) {
+    let mut document = serde_json::json!({"can_run": finding::can_run(findings), "findings": findings});
+    if let Some(repairs) = repairs {
+        document["repairs"] = serde_json::json!(repairs);
+    }
+    crate::printer::say(format!("{document:#}"));
 }
 
 /// Everything that is looked at, in this order.

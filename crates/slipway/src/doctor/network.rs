@@ -7,13 +7,14 @@ use local::network::foreign::{Obstacle, obstacles};
 use local::network::{EgressAllow, is_private};
 
 use super::finding::{Finding, ok, problem, warning};
+use super::host::is_nearly_used;
 use super::{Running, read};
 use crate::settings::Settings;
 
 /// The range all installs of a machine take their addresses from (RFC 2544).
 const RANGE: (Ipv4Addr, u8) = (Ipv4Addr::new(198, 18, 0, 0), 16);
 /// What the kernel's table of connections holds by default on a machine of middling size; a dyno may have 8,192.
-const CONNECTIONS: u64 = 65_536;
+pub(super) const CONNECTIONS: u64 = 65_536;
 
 pub(super) fn all(settings: &Settings, running: &Running) -> Vec<Finding> {
     let listening = read("/proc/net/tcp") + &read("/proc/net/tcp6");
@@ -95,7 +96,7 @@ fn firewall(seen: Result<Vec<Obstacle>, String>, running: &Running) -> Finding {
     problem(
         "firewall",
         format!("drops what dynos send, and has no rules for them: {closed}"),
-        "look again in 5 seconds; if it stays, slipway's log says why the rules cannot be put in",
+        "slipway doctor --repair; if it stays, slipway's log says why the rules cannot be put in",
     )
 }
 
@@ -105,7 +106,7 @@ fn tracking(most: &str, count: &str) -> Finding {
     };
     let told = format!("{count} of {most} connections in the kernel's table");
     let advice = "sysctl -w net.netfilter.nf_conntrack_max=262144, and the same in /etc/sysctl.d";
-    if most < CONNECTIONS || count.saturating_mul(10) > most.saturating_mul(8) {
+    if most < CONNECTIONS || is_nearly_used(count, most) {
         return warning("connections", told, advice);
     }
     ok("connections", told)

@@ -11,8 +11,10 @@ use blobs::{Blobs, Outputs};
 use builds::Builds;
 use dynos::Dynos;
 use engine::Engine;
+use launch::KilledAt;
 use loglines::LogSink;
 use logs::Logs;
+use metrics::Metrics;
 use outbound::{Outbound, Rules};
 use releases::Releases;
 use retention::Retention;
@@ -74,6 +76,7 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     let (sink, queue) = LogSink::new();
     let departures = Departures::default();
     let parts = make_rooms(store, &sink, departures.clone(), settings, layout)?;
+    let metrics_sink = sink.clone();
     let routes = make_routes(&parts, sink, departures, authority, settings, &mut inheritance)?;
 
     let apps = store::apps::all(&parts.store).await.map_err(doing("list the apps"))?;
@@ -85,6 +88,8 @@ async fn serve(mut inheritance: Inheritance, settings: &Settings, layout: &Layou
     keep("logs", parts.logs.clone().run(queue));
     keep("routes", routes.run(routes_socket));
     keep("dynos", parts.dynos.clone().run());
+    let metrics = Metrics::new(parts.store.clone(), parts.engine.clone(), metrics_sink, metrics::Config::default());
+    keep("metrics", metrics.run());
     keep("retention", make_retention(&parts, settings).run());
     keep("webhooks", make_webhooks(&parts, settings)?.run());
     tokio::spawn(meet(rendezvous_socket, parts.dynos.clone(), router_uid()?));
@@ -139,7 +144,7 @@ fn make_rooms(
         outputs.clone(),
         blobs.clone(),
         engine.clone(),
-        releases::Config::default(),
+        releases::Config { killed_at: KilledAt(settings.kill_at), ..releases::Config::default() },
     );
     let builds = Builds::new(
         store.clone(),
@@ -159,7 +164,11 @@ fn make_rooms(
         engine.clone(),
         departures,
         blobs.clone(),
-        dynos::Config { boot_timeout: Duration::from_secs(settings.boot_timeout), ..dynos::Config::default() },
+        dynos::Config {
+            boot_timeout: Duration::from_secs(settings.boot_timeout),
+            killed_at: KilledAt(settings.kill_at),
+            ..dynos::Config::default()
+        },
     );
     Ok(Parts { store, wakers, blobs, outputs, engine, logs, releases, builds, dynos })
 }

@@ -44,9 +44,6 @@ fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> 
     let program = std::env::current_exe().map_err(doing("find our own program"))?;
     let slot =
         layout.slot().ok_or_else(|| std::io::Error::other("it is in no slot")).map_err(doing("find our range"))?;
-    // The copy that users without rights can pass to; the others are started by root.
-    let passable = layout.at("bin").join("slipway");
-    let own = |subcommand: &str| vec![passable.display().to_string(), subcommand.to_owned()];
     Ok(local::Config {
         control_uid: users.control.uid,
         instances: instances(layout, slot, &program),
@@ -55,27 +52,41 @@ fn config(settings: &Settings, layout: &Layout) -> Result<local::Config, Error> 
             stacks: layout.at("stacks"),
             mounts: layout.in_run("mounts"),
             packer_uid: users.packer.uid,
-            packer: own("packer"),
+            packer: own(layout, "packer"),
             mksquashfs: PathBuf::from("/usr/bin/mksquashfs"),
         },
-        network: NetworkConfig {
-            install: layout.install.clone(),
-            range: (first_address(slot), PREFIX),
-            egress_allow: settings.egress_allow.iter().filter_map(|range| range.parse().ok()).collect(),
-            nft: PathBuf::from("/usr/sbin/nft"),
-            forwarder: own("forwarder"),
-            forwarder_uid: users.packer.uid,
-        },
+        network: network(settings, layout, slot, &users),
         repositories: RepositoriesConfig {
             folder: layout.at("git"),
             uid: users.git.uid,
             gid: users.git.gid,
             hooks: layout.at("hooks"),
-            hook_program: passable.clone(),
+            hook_program: layout.at("bin/slipway"),
             git: PathBuf::from("/usr/bin/git"),
             max_input_bytes: 1 << 30,
         },
     })
+}
+
+/// The network of an install's instances; nothing before it has a range of addresses.
+pub(crate) fn instance_network(settings: &Settings, layout: &Layout, users: &Users) -> Option<NetworkConfig> {
+    layout.slot().map(|slot| network(settings, layout, slot, users))
+}
+
+fn network(settings: &Settings, layout: &Layout, slot: u32, users: &Users) -> NetworkConfig {
+    NetworkConfig {
+        install: layout.install.clone(),
+        range: (first_address(slot), PREFIX),
+        egress_allow: settings.egress_allow.iter().filter_map(|range| range.parse().ok()).collect(),
+        nft: PathBuf::from("/usr/sbin/nft"),
+        forwarder: own(layout, "forwarder"),
+        forwarder_uid: users.packer.uid,
+    }
+}
+
+/// A subcommand of the copy that users without rights can pass to; the others are started by root.
+fn own(layout: &Layout, subcommand: &str) -> Vec<String> {
+    vec![layout.at("bin/slipway").display().to_string(), subcommand.to_owned()]
 }
 
 /// `program` is ours; what instances need lies beside it.

@@ -8,7 +8,7 @@ mod engine;
 mod router;
 mod stop;
 
-pub(crate) use engine::ID_RANGE;
+pub(crate) use engine::{ID_RANGE, instance_network};
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use clap::Args;
@@ -12,6 +13,7 @@ use local::stack::import::StackImport;
 use vocabulary::{Secret, Stack};
 
 use super::installed::{self, Record, Use};
+use super::pulled::{self, Pulled};
 use super::reference::{InvalidReference, Reference};
 use super::registry::{self, Credentials};
 use crate::layout::Layout;
@@ -124,9 +126,13 @@ fn import(asked: &Import, settings: &Settings) -> Result<(), Error> {
         packer,
         mksquashfs: PathBuf::from("/usr/bin/mksquashfs"),
     };
-    let imported = local::stack::import::import(&plan, &mut |line| printer::say(line))?;
-    run.forget();
-    build.iter().for_each(Image::forget);
+    let imported = local::stack::import::import(&plan, &mut |line| printer::say(line));
+    // What is imported is not needed again, and what is refused would be refused again.
+    if !matches!(&imported, Err(error) if !error.is_the_images()) {
+        run.forget();
+        build.iter().for_each(Image::forget);
+    }
+    let imported = imported?;
     // Compiled for the image that was replaced.
     installed::forget_caches(&record, stack)?;
     let report = imported.build.as_ref().unwrap_or(&imported.run);
@@ -161,42 +167,36 @@ fn helpers(settings: &Settings) -> std::io::Result<(Vec<String>, u32)> {
 struct Image {
     path: PathBuf,
     origin: String,
-    fetched: bool,
+    fetched: Option<Pulled>,
 }
 
 impl Image {
-    /// Deletes what was fetched, now that it is imported.
+    /// Deletes what was fetched.
     fn forget(&self) {
-        if self.fetched
-            && let Err(error) = fs::remove_dir_all(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "could not delete a fetched image");
-        }
+        self.fetched.iter().for_each(Pulled::forget);
     }
 }
 
 fn locate(image: &str, settings: &Settings, credentials: Option<&Path>) -> Result<Image, Error> {
     if image.starts_with(['/', '.']) || Path::new(image).exists() {
-        return Ok(Image { path: PathBuf::from(image), origin: image.to_owned(), fetched: false });
+        return Ok(Image { path: PathBuf::from(image), origin: image.to_owned(), fetched: None });
     }
     let reference: Reference = image.parse().map_err(|error| Error::Reference(image.to_owned(), error))?;
     let credentials = credentials.map(|file| read_credentials(file, &reference)).transpose()?.flatten();
     let failed = |error| Error::Registry(reference.to_string(), error);
     let client = registry::client(&settings.ca_bundle).map_err(failed)?;
+    let all = settings.cache.join("stacks/pulled");
+    pulled::sweep(&all, SystemTime::now());
     // What a broken connection left is taken up again.
-    let key: String = reference
-        .to_string()
-        .bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte) } else { '-' })
-        .collect();
-    let path = settings.cache.join("stacks/pulled").join(key);
+    let folder =
+        Pulled::open(&all, &reference.to_string()).map_err(|error| failed(registry::Error::Write(all, error)))?;
     printer::say(format!("Fetching {reference}"));
     let mut progress = |line: &str| printer::say(line);
-    let pulled = registry::pull(&client, &reference, credentials.as_ref(), &path, &mut progress);
+    let pulled = registry::pull(&client, &reference, credentials.as_ref(), folder.path(), &mut progress);
     let digest = crate::block_on(pulled).map_err(failed)?;
     let origin = reference.to_string();
     let origin = if origin.contains('@') { origin } else { format!("{origin}@sha256:{digest}") };
-    Ok(Image { path, origin, fetched: true })
+    Ok(Image { path: folder.path().to_owned(), origin, fetched: Some(folder) })
 }
 
 /// Refuses a file of one `USER:PASSWORD` where there are two registries: each would be told it.

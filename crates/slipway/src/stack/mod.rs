@@ -2,6 +2,7 @@
 
 mod import;
 mod installed;
+mod pulled;
 mod reference;
 mod registry;
 mod remove;

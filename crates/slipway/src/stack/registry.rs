@@ -9,7 +9,7 @@
 //! on this host.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -152,9 +152,11 @@ impl Pull<'_> {
     /// Fetches a blob that is not there yet.
     async fn blob(&mut self, digest: &Digest, size: u64) -> Result<(), Error> {
         let path = self.folder.join("blobs/sha256").join(digest.as_str());
-        if fs::metadata(&path).is_ok_and(|about| about.len() == size) {
-            // Its bytes are checked when it is read.
-            return Ok(());
+        match fs::metadata(&path) {
+            Ok(about) if about.len() == size && holds(&path, digest) => return Ok(()),
+            // A disk that lost bytes: taken as it is, it would be refused with each import.
+            Ok(_) => fs::remove_file(&path).map_err(|error| Error::Write(path.clone(), error))?,
+            Err(_) => {}
         }
         let mut pause = PAUSE;
         for attempt in 1.. {
@@ -171,10 +173,22 @@ impl Pull<'_> {
     }
 
     async fn try_blob(&mut self, digest: &Digest, size: u64, path: &Path) -> Result<(), Error> {
-        let write = |error| Error::Write(path.to_owned(), error);
+        // Of this process, as another may fetch the same.
+        let draft = path.with_extension(format!("part-{}", std::process::id()));
+        let fetched = self.fetch_blob(digest, size, &draft).await;
+        let placed =
+            fetched.and_then(|()| fs::rename(&draft, path).map_err(|error| Error::Write(path.to_owned(), error)));
+        if placed.is_err() {
+            // Why it failed matters more than whether there is a draft to remove.
+            fs::remove_file(draft).unwrap_or(());
+        }
+        placed
+    }
+
+    async fn fetch_blob(&mut self, digest: &Digest, size: u64, draft: &Path) -> Result<(), Error> {
+        let write = |error| Error::Write(draft.to_owned(), error);
         let mut answer = self.get(&format!("blobs/sha256:{digest}"), "*/*").await?;
-        let draft = path.with_extension("part");
-        let mut file = fs::File::create(&draft).map_err(write)?;
+        let mut file = fs::File::create(draft).map_err(write)?;
         let (mut hash, mut bytes) = (Sha256::new(), 0);
         while let Some(chunk) = answer.chunk().await.map_err(|error| Error::Reach(self.host(), error))? {
             bytes += chunk.len() as u64;
@@ -188,8 +202,7 @@ impl Pull<'_> {
             return Err(Error::Digest(self.host(), format!("sha256:{digest}")));
         }
         // A part of this name is taken for whole ever after.
-        file.sync_all().map_err(write)?;
-        fs::rename(draft, path).map_err(write)
+        file.sync_all().map_err(write)
     }
 
     fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
@@ -270,6 +283,22 @@ impl Pull<'_> {
 
     fn odd(&self, what: &str) -> Error {
         Error::Answer(self.host(), what.to_owned())
+    }
+}
+
+/// Whether a file's bytes are those of a digest.
+fn holds(path: &Path, digest: &Digest) -> bool {
+    hash_of(path).is_ok_and(|found| found == *digest)
+}
+
+fn hash_of(path: &Path) -> std::io::Result<Digest> {
+    let (mut file, mut hash) = (fs::File::open(path)?, Sha256::new());
+    let mut chunk = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(Digest::from_bytes(&hash.finalize().into())),
+            count => hash.update(chunk.get(..count).unwrap_or_default()),
+        }
     }
 }
 

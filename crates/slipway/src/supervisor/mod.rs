@@ -10,7 +10,9 @@
 //! waits in the socket's queue. It reads the settings once and leaves them in `/run/slipway-ID/settings.json`; the URL of
 //! the database, which may hold a password, lies beside them and is handed to control alone.
 
+mod folders;
 mod group;
+mod guard;
 mod handover;
 mod keeper;
 mod process;
@@ -18,6 +20,7 @@ mod programs;
 mod record;
 mod role;
 mod router_process;
+mod routing;
 mod sockets;
 mod stop;
 mod tear_down;
@@ -34,20 +37,23 @@ use rustix::fs::FlockOperation;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+pub(crate) use folders::{Folder, folders};
+pub(crate) use guard::run as watch_over;
+pub(crate) use handover::{Handover, take as handed};
 pub(crate) use programs::copy as copy_programs;
 pub(crate) use record::{DATABASE, of_install};
 pub(crate) use role::FIRST_FD;
-pub(crate) use stop::down;
+pub(crate) use stop::{down, sweep_dead};
 pub(crate) use upgrade::{Request, SOCKET, Said};
 
 use crate::layout::Layout;
 use crate::printer;
 use crate::settings::Settings;
 use crate::users::{User, Users, own_folder};
-use handover::Handover;
 use keeper::Keeper;
-use role::{OURS, Restarts, Role, ready};
+use role::{OURS, Role, ready};
 use router_process::RouterProcess;
+use routing::{Router, Routing};
 
 /// The hook finds the program by its own place: no path is ever written into a script.
 const PRE_RECEIVE: &str = "#!/bin/sh\nexec \"${0%/*}/../bin/slipway\" git-hook pre-receive\n";
@@ -94,6 +100,8 @@ struct Supervisor {
     group: Option<PathBuf>,
     /// What restarts the roles.
     keepers: Vec<Keeper>,
+    /// What restarts the router.
+    routing: Option<Routing>,
     /// Control's complaints about routers: its end of the pipe is among its sockets, ours is here.
     complaints: Option<OwnedFd>,
     /// The public sockets, by their addresses.
@@ -101,19 +109,35 @@ struct Supervisor {
     lock: File,
 }
 
-/// Brings the platform up, or goes on with one that the program before us in this process handed over, and keeps it up
-/// until a signal says otherwise.
+/// Brings the platform up, and keeps it up until a signal says otherwise.
 pub(crate) async fn up(settings: &Settings) -> Result<(), Error> {
     settings.watch_crash_points();
-    let mut interrupts = Signals::new().map_err(doing("listen for signals"))?;
-    let (supervisor, requests) = match Handover::take().map_err(doing("read what was handed over"))? {
-        Some(handover) => upgrade::go_on(handover, settings).await?,
-        None => fresh(settings).await?,
-    };
+    let interrupts = Signals::new().map_err(doing("listen for signals"))?;
+    let (supervisor, requests) = fresh(settings).await?;
+    stay_up(&supervisor, settings, requests, interrupts).await
+}
+
+/// Goes on with what the program before us handed over, instead of coming up.
+pub(crate) async fn go_on(handover: Handover) -> Result<(), Error> {
+    let settings = handover.settings().map_err(doing("read the settings that were handed over"))?;
+    crate::roles::log_to_stderr(&settings.log);
+    settings.watch_crash_points();
+    crashpoints::reach(Point::UpgradeBegun);
+    let interrupts = Signals::new().map_err(doing("listen for signals"))?;
+    let (supervisor, requests) = upgrade::go_on(handover, &settings).await?;
+    stay_up(&supervisor, &settings, requests, interrupts).await
+}
+
+async fn stay_up(
+    supervisor: &Supervisor,
+    settings: &Settings,
+    requests: OwnedFd,
+    mut interrupts: Signals,
+) -> Result<(), Error> {
     crate::roles::tell_systemd("READY=1");
     tokio::select! {
         () = interrupts.wait() => {}
-        () = upgrade::serve(&supervisor, settings, requests) => {}
+        () = upgrade::serve(supervisor, settings, requests) => {}
     }
     printer::say("stopping control and engine; apps keep serving, `slipway down` stops them too");
     crate::roles::tell_systemd("STOPPING=1");
@@ -173,6 +197,7 @@ impl Supervisor {
             lifeline: (read.into(), write.into()),
             group,
             keepers: vec![],
+            routing: None,
             complaints: None,
             listeners: vec![],
             lock,
@@ -227,7 +252,7 @@ impl Supervisor {
         let role = Role { name, user, sockets, lifeline: Some(lifeline), secret, group, program };
         let (process, mut pipe) = role.spawn(&self.settings).map_err(doing(format!("start {name}")))?;
         ready(name, &mut pipe).await.map_err(doing(format!("bring {name} up")))?;
-        self.keepers.push(Keeper::start(role, process, self.settings.clone()));
+        self.keepers.push(Keeper::start(role, Some(process), self.settings.clone()));
         Ok(())
     }
 
@@ -252,32 +277,29 @@ impl Supervisor {
         replace: mpsc::Receiver<u32>,
     ) -> Result<(), Error> {
         let (user, group, program) = (Some(self.users.router), self.group.clone(), PathBuf::from(OURS));
-        let router = Role { name: "router", user, sockets: listeners, lifeline: None, secret: None, group, program };
-        self.listeners = router.share().map_err(doing("share the public sockets"))?;
-        let running = RouterProcess::find(&self.router_file()).map_err(doing("look for a running router"))?;
+        let role = Role { name: "router", user, sockets: listeners, lifeline: None, secret: None, group, program };
+        self.listeners = role.share().map_err(doing("share the public sockets"))?;
+        let router = Router { role, file: self.router_file(), settings: self.settings.clone() };
+        let running = RouterProcess::find(&router.file).map_err(doing("look for a running router"))?;
         let handle = match running {
-            Some((process, handle)) if process.is_current() && process.serves(&router) => {
+            Some((process, handle)) if process.is_current() && process.serves(&router.role) => {
                 printer::say(format!("adopted the running router (process {})", process.pid));
                 handle
             }
             older => {
-                let handle = self.spawn_router(&router).await?;
+                let handle = router.spawn().await.map_err(doing("start the router"))?;
                 if let Some((_, older)) = older {
                     router_process::retire(&older).map_err(doing("ask the older router to retire"))?;
                     tokio::spawn(async move {
-                        let ended = router_process::ended(clone(&older)).await.and_then(|()| process::reap(&older));
+                        let ended = process::collect(&older).await;
                         tracing::info!(?ended, "the older router ended");
                     });
                 }
                 handle
             }
         };
-        tokio::spawn(keep_routing(router, handle, self.router_file(), self.settings.clone(), replace));
+        self.routing = Some(Routing::start(router, handle, replace));
         Ok(())
-    }
-
-    async fn spawn_router(&self, router: &Role) -> Result<OwnedFd, Error> {
-        spawn_router(router, &self.router_file(), &self.settings).await.map_err(doing("start the router"))
     }
 
     fn router_file(&self) -> PathBuf {
@@ -286,7 +308,7 @@ impl Supervisor {
 }
 
 /// What the roles read; only root may, as a package source's URL may hold a password.
-fn leave_settings(file: &std::path::Path, settings: &Settings) -> io::Result<()> {
+fn leave_settings(file: &std::path::Path, settings: &impl serde::Serialize) -> io::Result<()> {
     write_private(file, &serde_json::to_vec(settings)?)
 }
 
@@ -300,86 +322,24 @@ fn take_lock(layout: &Layout) -> Result<File, Error> {
     let path = layout.in_run("lock");
     let lock = File::create(&path).map_err(doing("make the lock"))?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {
-            let pid = std::process::id().to_string();
-            fs::write(layout.in_run("supervisor.pid"), pid).map_err(doing("write the process id down"))?;
-            Ok(lock)
-        }
+        Ok(()) => write_pid(layout).map(|()| lock),
         Err(_) => Err(Error::Running(path)),
     }
 }
 
+fn write_pid(layout: &Layout) -> Result<(), Error> {
+    let pid = std::process::id().to_string();
+    fs::write(layout.in_run("supervisor.pid"), pid).map_err(doing("write the process id down"))
+}
+
 fn make_folders(layout: &Layout, users: &Users) -> io::Result<()> {
-    // Root's, so that no other user decides what stands at the paths that root works on below.
-    own_folder(&layout.data, 0o711, None)?;
-    for name in ["store", "keys", "blobs", "outputs", "logs", "pushes"] {
-        own_folder(&layout.at(name), 0o700, Some(users.control))?;
+    for Folder { path, mode, owner } in folders(layout, users) {
+        own_folder(&path, mode, owner)?;
     }
-    own_folder(&layout.at("public"), 0o755, Some(users.control))?;
-    for name in ["bin", "images", "stacks", "dynos", "hooks"] {
-        own_folder(&layout.at(name), 0o755, None)?;
-    }
-    own_folder(&layout.at("git"), 0o711, None)?;
-    own_folder(&layout.in_run("router"), 0o700, Some(users.router))?;
     programs::copy(&layout.at("bin"))?;
     let hook = layout.at("hooks").join("pre-receive");
     fs::write(&hook, PRE_RECEIVE)?;
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))
-}
-
-async fn spawn_router(router: &Role, file: &std::path::Path, settings: &std::path::Path) -> io::Result<OwnedFd> {
-    let (process, mut pipe) = router.spawn(settings)?;
-    ready(router.name, &mut pipe).await?;
-    let numbers = (FIRST_FD..).zip(&router.sockets);
-    let listeners = numbers.filter_map(|(number, (name, _))| Some((name.parse().ok()?, number))).collect();
-    RouterProcess::record(file, process.pid, listeners)?;
-    let (_, handle) = RouterProcess::find(file)?.ok_or_else(|| io::Error::other("it ended at once"))?;
-    // Its exit status is collected when it ends, also if another one took its place before.
-    tokio::spawn(async move { process.ended().await });
-    Ok(handle)
-}
-
-/// Starts a router again when it ends, and replaces one that control complains about.
-async fn keep_routing(
-    router: Role,
-    mut handle: OwnedFd,
-    file: PathBuf,
-    settings: PathBuf,
-    mut replace: mpsc::Receiver<u32>,
-) {
-    let mut restarts = Restarts::new();
-    loop {
-        tokio::select! {
-            ended = router_process::ended(clone(&handle)) => {
-                let ended = ended.and_then(|()| process::reap(&handle));
-                tracing::error!(?ended, "the router ended; starting it again");
-            }
-            Some(pid) = replace.recv() => {
-                tracing::error!(pid, "a router does not take new routes; replacing it");
-                if let Err(error) = router_process::kill(pid, &file) {
-                    tracing::error!(pid, %error, "could not end a router");
-                }
-                // Its end is what starts the next one. A complaint about any other process, such as a router that
-                // drains, must not put a second router beside the one that serves.
-                continue;
-            }
-        }
-        tokio::time::sleep(restarts.after_end()).await;
-        handle = loop {
-            match spawn_router(&router, &file, &settings).await {
-                Ok(handle) => break handle,
-                Err(error) => {
-                    tracing::error!(%error, "could not start the router");
-                    tokio::time::sleep(restarts.after_end()).await;
-                }
-            }
-        };
-    }
-}
-
-#[expect(clippy::expect_used, reason = "without a free descriptor the supervisor cannot watch the router at all")]
-fn clone(handle: &OwnedFd) -> OwnedFd {
-    handle.try_clone().expect("a descriptor is free")
 }
 
 /// The signals that end the supervisor.

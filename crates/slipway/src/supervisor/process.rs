@@ -25,25 +25,53 @@ impl Process {
         Ok(Self { pid, handle: rustix::process::pidfd_open(of, PidfdFlags::NONBLOCK)? })
     }
 
-    /// Waits for its end and collects it; answers how it ended.
-    pub(crate) async fn ended(&self) -> io::Result<String> {
-        router_process::ended(self.handle.try_clone()?).await?;
-        reap(&self.handle)
+    /// Takes hold of a process by a handle that another supervisor had.
+    pub(crate) fn handed(pid: i32, handle: OwnedFd) -> Self {
+        Self { pid, handle }
     }
 
-    /// Ends it, with force if it takes too long.
+    /// A copy of the handle, for another supervisor.
+    pub(crate) fn handle(&self) -> io::Result<OwnedFd> {
+        self.handle.try_clone()
+    }
+
+    /// Waits for its end and collects it; answers how it ended.
+    pub(crate) async fn ended(&self) -> io::Result<String> {
+        collect(&self.handle).await
+    }
+
+    /// Ends it, with force if it takes too long; one that has ended is no error.
     pub(crate) async fn end(&self) -> io::Result<()> {
-        rustix::process::pidfd_send_signal(&self.handle, Signal::TERM)?;
-        if tokio::time::timeout(PATIENCE, self.ended()).await.is_err() {
-            rustix::process::pidfd_send_signal(&self.handle, Signal::KILL)?;
-            self.ended().await?;
+        self.signal(Signal::TERM)?;
+        match tokio::time::timeout(PATIENCE, self.ended()).await {
+            Ok(ended) => ended.map(drop),
+            Err(_) => self.kill().await,
         }
-        Ok(())
+    }
+
+    /// Ends it with force.
+    pub(crate) async fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)?;
+        self.ended().await.map(drop)
+    }
+
+    /// Sends it a signal, if it is still there.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        match rustix::process::pidfd_send_signal(&self.handle, signal) {
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            sent => Ok(sent?),
+        }
     }
 }
 
+/// Waits for the end of a process and collects it; answers how it ended.
+pub(crate) async fn collect(handle: &OwnedFd) -> io::Result<String> {
+    router_process::ended(handle.try_clone()?).await?;
+    reap(handle)
+}
+
 /// Collects a process that has ended. One that is no child of ours is somebody else's to collect.
-pub(crate) fn reap(handle: &OwnedFd) -> io::Result<String> {
+fn reap(handle: &OwnedFd) -> io::Result<String> {
     match waitid(WaitId::PidFd(handle.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
         Ok(Some(status)) => Ok(match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => format!("exit status {code}"),
@@ -65,6 +93,7 @@ mod tests {
     async fn a_child_is_ended_and_collected() {
         let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let process = Process::child(i32::try_from(child.id()).unwrap()).unwrap();
+        process.end().await.unwrap();
         process.end().await.unwrap();
         assert!(!std::path::Path::new(&format!("/proc/{}", process.pid)).exists(), "a zombie is left");
     }

@@ -21,19 +21,28 @@ pub(crate) fn copy(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts those of another program in their place, whatever is there.
+/// Puts those of another program in their place, whatever is there; what was there is kept for [`renew_ours`].
 pub(super) fn renew(from: &Path, folder: &Path) -> io::Result<()> {
     for name in PROGRAMS {
-        let from = from.with_file_name(name);
+        let (from, to) = (from.with_file_name(name), folder.join(name));
         if from.exists() {
-            put(&from, &folder.join(name))?;
+            if to.exists() {
+                put(&to, &to.with_extension("before"))?;
+            }
+            put(&from, &to)?;
         }
     }
     Ok(())
 }
 
-/// Puts ours in their place again, whatever is there.
+/// Puts ours in their place again, whatever is there. What lay beside our own program may have been replaced by now.
 pub(super) fn renew_ours(folder: &Path) -> io::Result<()> {
+    for name in PROGRAMS.iter().filter(|name| **name != "slipway") {
+        let (to, before) = (folder.join(name), folder.join(name).with_extension("before"));
+        if before.exists() {
+            put(&before, &to)?;
+        }
+    }
     put(Path::new("/proc/self/exe"), &folder.join("slipway"))
 }
 
@@ -83,5 +92,21 @@ mod tests {
         };
         assert_eq!(written("one", 2_000_000), "one");
         assert_eq!(written("two", 1_000_000), "two");
+    }
+
+    #[test]
+    fn those_of_another_program_are_gone_back_from() {
+        let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(ours.path().join("slipway-static"), "ours").unwrap();
+        copy(ours.path()).unwrap();
+        for name in PROGRAMS {
+            fs::write(theirs.path().join(name), "theirs").unwrap();
+        }
+        renew(&theirs.path().join("slipway"), ours.path()).unwrap();
+        let read = |name| fs::read(ours.path().join(name)).unwrap();
+        assert_eq!((read("slipway"), read("slipway-static")), (b"theirs".to_vec(), b"theirs".to_vec()));
+        renew_ours(ours.path()).unwrap();
+        assert_eq!(read("slipway-static"), b"ours");
+        assert!(read("slipway") == fs::read("/proc/self/exe").unwrap(), "not our own program again");
     }
 }

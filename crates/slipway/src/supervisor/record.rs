@@ -27,8 +27,7 @@ const RECORD: &str = "record";
 /// The URL of the database to use; remembers where it is.
 pub(super) fn database(settings: &Settings, layout: &Layout) -> Result<Secret, Error> {
     let file = layout.store();
-    let default = Secret::new(format!("sqlite:{}", file.display()));
-    let url = settings.database_url.clone().unwrap_or_else(|| default.clone());
+    let url = settings.database_url.clone().unwrap_or_else(|| default(layout));
     let place = place(&url).map_err(doing("understand the database's URL"))?;
     let before = match fs::read_to_string(layout.at(RECORD)) {
         Ok(text) => Some(text.trim().to_owned()),
@@ -62,6 +61,20 @@ pub(crate) fn of_install(named: Option<Database>, layout: &Layout) -> io::Result
     }
 }
 
+/// Whether the settings still name the database that the platform runs on. Written otherwise, it is another one to us:
+/// what is handed to control is what it was started with.
+pub(super) fn is_the_running_one(settings: &Settings, layout: &Layout) -> io::Result<bool> {
+    Ok(is_named(settings, layout, &fs::read_to_string(layout.in_run(DATABASE))?))
+}
+
+fn is_named(settings: &Settings, layout: &Layout, url: &str) -> bool {
+    settings.database_url.clone().unwrap_or_else(|| default(layout)).reveal() == url
+}
+
+fn default(layout: &Layout) -> Secret {
+    Secret::new(format!("sqlite:{}", layout.store().display()))
+}
+
 fn elsewhere(layout: &Layout) -> io::Result<Database> {
     let file = Database::from(layout.store().as_path());
     match fs::read_to_string(layout.at(RECORD)) {
@@ -80,6 +93,18 @@ mod tests {
 
     fn settings(url: Option<&str>) -> Settings {
         Settings { database_url: url.map(Secret::new), ..Written::default().settle().unwrap() }
+    }
+
+    #[test]
+    fn a_database_named_otherwise_than_the_running_one_is_noticed() {
+        let data = tempfile::tempdir().unwrap();
+        let layout = Layout::create(data.path()).unwrap();
+        let default = format!("sqlite:{}", layout.store().display());
+        let url = "postgres://ada:canary@db.example.com/x";
+        let is_it = |named, running: &str| is_named(&settings(named), &layout, running);
+        assert!(is_it(None, &default) && is_it(Some(&default), &default) && is_it(Some(url), url));
+        assert!(!is_it(Some(url), &default) && !is_it(None, url));
+        assert!(!is_it(Some("postgres://ada:other@db.example.com/x"), url));
     }
 
     #[test]

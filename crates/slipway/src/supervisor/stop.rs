@@ -56,6 +56,23 @@ fn left_behind(settings: &Settings) -> Option<Layout> {
     })
 }
 
+/// Takes away what is left of an install of which no process runs any more, and answers what that was. While anything
+/// of it runs, or somebody starts or stops it, nothing is touched.
+pub(crate) async fn sweep_dead(layout: &Layout) -> io::Result<Vec<String>> {
+    let lock = match File::open(layout.in_run("lock")) {
+        Ok(lock) if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() => return Ok(vec![]),
+        Ok(lock) => Some(lock),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let left = tear_down::left(layout)?;
+    if !left.is_empty() {
+        tear_down::tear_down(layout).await?;
+    }
+    drop(lock);
+    Ok(left)
+}
+
 async fn stop_supervisor(layout: &Layout) -> io::Result<()> {
     // Nobody holds the lock: whoever wrote the process id is gone, and it may be another's by now.
     match File::open(layout.in_run("lock")) {

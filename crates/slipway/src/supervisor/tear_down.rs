@@ -55,6 +55,24 @@ pub(super) async fn tear_down(layout: &Layout) -> io::Result<()> {
     }
 }
 
+/// What there is to take away of an install, in words; nothing while a process of it runs.
+pub(super) fn left(layout: &Layout) -> io::Result<Vec<String>> {
+    if !processes(layout).is_empty() {
+        return Ok(vec![]);
+    }
+    let install = &layout.install;
+    let links = entries(Path::new("/sys/class/net")).into_iter().filter(|link| is_link_of(link, install)).count();
+    let mounts = mounts_below(&fs::read_to_string("/proc/self/mountinfo")?, &layout.run()).len();
+    let table = format!("slipway-{install}");
+    let has_table = succeeds(Command::new("nft").args(["list", "table", "inet", &table]));
+    let counted = [(links, "links"), (mounts, "mounts"), (cgroups(install).len(), "control groups")];
+    let mut left: Vec<String> =
+        counted.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    left.extend(has_table.then(|| format!("the firewall table {table}")));
+    left.extend(layout.run().exists().then(|| layout.run().display().to_string()));
+    Ok(left)
+}
+
 /// Kills what the engine did not end: dynos it does not know any more, and their shims.
 async fn end_processes(layout: &Layout) -> io::Result<()> {
     let begun = Instant::now();
@@ -118,7 +136,12 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 
 /// A thing that is gone already makes the command fail, which is as good.
 fn quietly(command: &mut Command) {
-    drop(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status());
+    succeeds(command);
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// The host's end of an instance's pair: `INSTALL-NUMBER`.

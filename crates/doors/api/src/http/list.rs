@@ -1,12 +1,14 @@
 //! Lists: sorted, cut to what the `Range` header wants, and told how to go on.
 
 use std::cmp::Ordering;
+use std::str::FromStr;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use store::part::{Between, Part};
 use vocabulary::Timestamp;
 
 use crate::http::error::{Error, Result};
@@ -72,6 +74,24 @@ pub(crate) fn answer<T, R: Serialize>(
     Ok((status, headers, Json(body)).into_response())
 }
 
+/// The bounds of a range in the order of the list, whose least and greatest keys are these; for lists that the store
+/// reads in parts.
+pub(crate) fn bounds<K: FromStr>(range: &Range, least: K, greatest: K) -> Result<(K, K)> {
+    let parsed = |text: &str| text.parse().map_err(|_| no_such_key());
+    let (start, end) = if range.descending { (greatest, least) } else { (least, greatest) };
+    Ok((range.start.as_deref().map_or(Ok(start), parsed)?, range.end.as_deref().map_or(Ok(end), parsed)?))
+}
+
+/// What is read for a page: the entry that a range excludes, and one that tells that there are more, beyond the page's.
+pub(crate) fn part(range: &Range, between: Between) -> Part {
+    let most = u32::try_from(range.max.saturating_add(2)).unwrap_or(u32::MAX);
+    Part { between, descending: range.descending, most }
+}
+
+fn no_such_key() -> Error {
+    Error::bad_range("A bound of the `Range` header is no such key.")
+}
+
 /// An empty list.
 pub(crate) fn nothing() -> Response {
     Json::<[(); 0]>([]).into_response()
@@ -125,9 +145,7 @@ fn direction(ordering: Ordering, descending: bool) -> Ordering {
 fn within(key: &Key, range: &Range) -> Result<bool> {
     let bound = |text: &Option<String>| match text {
         None => Ok(None),
-        Some(text) => {
-            key.like(text).map(Some).ok_or_else(|| Error::bad_range("A bound of the `Range` header is no such key."))
-        }
+        Some(text) => key.like(text).map(Some).ok_or_else(no_such_key),
     };
     let after_start = bound(&range.start)?.is_none_or(|start| match direction(key.cmp(&start), range.descending) {
         Ordering::Less => false,

@@ -65,6 +65,9 @@ async fn shown(state: &ApiState, own: &OnApp, feature: AppFeature) -> Result<Jso
 fn shape(feature: AppFeature, switched: Option<&Switched>) -> Feature {
     let (display_name, description, state) = match feature {
         AppFeature::Preboot => ("Preboot", "Start new web dynos before the old ones stop", "general"),
+        AppFeature::LogRuntimeMetrics => {
+            ("Log Runtime Metrics", "Write memory and load of each dyno into the log every 20 seconds", "beta")
+        }
         AppFeature::RuntimeDynoMetadata => {
             ("Dyno Metadata", "Tell dynos their app, release and commit in HEROKU_* variables", "beta")
         }

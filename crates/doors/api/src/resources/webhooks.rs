@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use store::apps::App;
 use store::deliveries::Delivery;
 use store::events::Event;
+use store::part::{Between, Part};
 use store::webhooks::{Change, New, Webhook};
 use vocabulary::{DeliveryStatus, Secret, WebhookInclude, WebhookLevel};
 
@@ -34,6 +35,8 @@ const EVENT_SORTS: &[Sort<Event>] =
 
 /// Webhooks of one app (Heroku Dev Center, "Limits").
 const MOST: i64 = 10;
+/// Webhooks of all apps of one account or team. Ours: Heroku bounds the number of apps.
+const MOST_OF_OWNER: i64 = 100;
 /// The longest secret or authorization in bytes.
 const LONGEST: usize = 2048;
 /// Where the secret is told, to whoever sets it and never again.
@@ -108,6 +111,10 @@ pub(crate) async fn create(
     if store::webhooks::count(&mut write, own.app.id).await? >= MOST {
         return Err(Error::invalid(format!("An app has at most {MOST} webhooks.")));
     }
+    if store::webhooks::count_of_owner(&mut write, own.app.id).await? >= MOST_OF_OWNER {
+        let most = format!("All apps of one account or team have at most {MOST_OF_OWNER} webhooks together.");
+        return Err(Error::invalid(most));
+    }
     let new = New {
         app_id: own.app.id,
         url: &body.url,
@@ -178,8 +185,7 @@ pub(crate) async fn deliveries(
     range: Range,
 ) -> Result<Response> {
     let wanted = status(query.as_deref().unwrap_or_default())?;
-    let mut deliveries = store::deliveries::list(&state.store, own.app.id).await?;
-    deliveries.retain(|delivery| wanted.is_none_or(|wanted| delivery.status == wanted));
+    let deliveries = store::deliveries::list(&state.store, own.app.id, wanted, &part(&range)?).await?;
     list::answer(&range, deliveries, DELIVERY_SORTS, delivery)
 }
 
@@ -189,9 +195,10 @@ pub(crate) async fn delivery_info(
     State(state): State<Shared>,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<WebhookDelivery>> {
-    let deliveries = store::deliveries::list(&state.store, own.app.id).await?;
-    let found = deliveries.iter().find(|one| one.id.to_string() == identity);
-    Ok(Json(delivery(found.ok_or_else(|| Error::not_found("webhook delivery"))?)))
+    let missing = || Error::not_found("webhook delivery");
+    let id = identity.parse().map_err(|_| missing())?;
+    let found = store::deliveries::of_app(&state.store, own.app.id, id).await?;
+    Ok(Json(delivery(&found.ok_or_else(missing)?)))
 }
 
 /// `GET /apps/{app}/webhook-events`
@@ -200,7 +207,7 @@ pub(crate) async fn events(
     State(state): State<Shared>,
     range: Range,
 ) -> Result<Response> {
-    let events = store::events::list(&state.store, own.app.id).await?;
+    let events = store::events::list(&state.store, own.app.id, &part(&range)?).await?;
     list::answer(&range, events, EVENT_SORTS, |one| event(&state, one))
 }
 
@@ -210,9 +217,25 @@ pub(crate) async fn event_info(
     State(state): State<Shared>,
     Path((_, identity)): Path<(String, String)>,
 ) -> Result<Json<WebhookEvent>> {
-    let events = store::events::list(&state.store, own.app.id).await?;
-    let found = events.iter().find(|one| one.id.to_string() == identity);
-    Ok(Json(event(&state, found.ok_or_else(|| Error::not_found("webhook event"))?)))
+    let missing = || Error::not_found("webhook event");
+    let id = identity.parse().map_err(|_| missing())?;
+    let found = store::events::of_app(&state.store, own.app.id, id).await?;
+    Ok(Json(event(&state, &found.ok_or_else(missing)?)))
+}
+
+/// What the store reads for a page by `seq` or `id`.
+fn part(range: &Range) -> Result<Part> {
+    match range.key.as_deref() {
+        None | Some("seq") => {
+            let (start, end) = list::bounds(range, i64::MIN, i64::MAX)?;
+            Ok(list::part(range, Between::Sequence(start, end)))
+        }
+        // Ids are hexadecimal digits and dashes; "g" is beyond all of them.
+        Some(_) => {
+            let (start, end) = list::bounds(range, String::new(), "g".to_owned())?;
+            Ok(list::part(range, Between::Id(start, end)))
+        }
+    }
 }
 
 async fn find(state: &ApiState, own: &OnApp, identity: &str) -> Result<Webhook> {

@@ -26,64 +26,91 @@ pub(crate) struct World {
     seen: (i64, String),
 }
 
+/// What stands for parameters of a path.
+type Known<const N: usize> = [(&'static str, Vec<String>); N];
+
+async fn made(api: &Api, method: Method, path: &str, body: Value) -> Value {
+    let answer = api.owner(method, path, body).await;
+    assert!(answer.status.is_success(), "{path}: {}", answer.text);
+    answer.json
+}
+
+fn id(made: &Value) -> String {
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// The last part of an address.
+fn end(address: &Value) -> String {
+    path(address).rsplit('/').next().unwrap().to_owned()
+}
+
+async fn of_an_app(api: &Api) -> Known<6> {
+    let domain = json!({"hostname": "a.example.com", "sni_endpoint": null});
+    let domain = made(api, Method::POST, "/apps/sushi/domains", domain).await;
+    let email = api.other.email;
+    let let_in = made(api, Method::POST, "/apps/sushi/collaborators", json!({"user": email})).await;
+    let dyno = made(api, Method::POST, "/apps/sushi/dynos", json!({"command": "true"})).await;
+    let release = made(api, Method::GET, "/apps/sushi/releases", Value::Null).await;
+    let slug = release.as_array().unwrap().iter().find_map(|one| one["slug"]["id"].as_str()).unwrap().to_owned();
+    let source = made(api, Method::POST, "/sources", Value::Null).await;
+    let log = made(api, Method::POST, "/apps/sushi/log-sessions", json!({"lines": 5})).await;
+    [
+        ("{collaborator}", vec![id(&let_in), email.to_owned()]),
+        ("{domain}", vec![id(&domain), "a.example.com".to_owned()]),
+        ("{dyno}", vec![id(&dyno), "run.1".to_owned()]),
+        ("{release}", vec!["1".to_owned(), "v2".to_owned(), id(&release[0])]),
+        ("{slug}", vec![slug]),
+        ("{token}", vec![end(&source["source_blob"]["put_url"]), end(&log["logplex_url"])]),
+    ]
+}
+
+async fn of_an_account(api: &Api) -> Known<3> {
+    let transfer = json!({"app": "sushi", "recipient": api.other.email});
+    let transfer = made(api, Method::POST, "/account/app-transfers", transfer).await;
+    let client = json!({"name": "client", "redirect_uri": "https://example.com/"});
+    let client = made(api, Method::POST, "/oauth/clients", client).await;
+    let authorization = made(api, Method::POST, "/oauth/authorizations", json!({"description": "a test's"})).await;
+    [
+        ("{transfer}", vec![id(&transfer)]),
+        ("{client}", vec![id(&client)]),
+        ("{authorization}", vec![id(&authorization)]),
+    ]
+}
+
+async fn of_a_team(api: &Api) -> Known<3> {
+    let email = api.other.email;
+    let team = made(api, Method::POST, "/teams", json!({"name": "acme"})).await;
+    made(api, Method::PUT, "/teams/acme/members", json!({"email": email, "role": "member"})).await;
+    let member = made(api, Method::GET, "/teams/acme/members", Value::Null).await;
+    let app = made(api, Method::POST, "/teams/apps", json!({"name": "maki", "team": "acme"})).await;
+    [("{team}", vec![id(&team)]), ("{member}", vec![id(&member[0]), email.to_owned()]), ("{app}", vec![id(&app)])]
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         let api = Api::in_a_file().await;
         api.app("sushi").await;
         api.deploy("sushi", "web: node index.js\nworker: node worker.js\n").await;
-        let made = async |method, path: &str, body| {
-            let answer = api.owner(method, path, body).await;
-            assert!(answer.status.is_success(), "{path}: {}", answer.text);
-            answer.json
-        };
-        let id = |made: &Value| made["id"].as_str().unwrap().to_owned();
-        let email = api.other.email;
-        let domain =
-            made(Method::POST, "/apps/sushi/domains", json!({"hostname": "a.example.com", "sni_endpoint": null}));
-        let domain = domain.await;
-        let let_in = made(Method::POST, "/apps/sushi/collaborators", json!({"user": email})).await;
-        let transfer = made(Method::POST, "/account/app-transfers", json!({"app": "sushi", "recipient": email})).await;
-        let client = json!({"name": "client", "redirect_uri": "https://example.com/"});
-        let client = made(Method::POST, "/oauth/clients", client).await;
-        let authorization = made(Method::POST, "/oauth/authorizations", json!({"description": "a test's"})).await;
-        let team = made(Method::POST, "/teams", json!({"name": "acme"})).await;
-        made(Method::PUT, "/teams/acme/members", json!({"email": email, "role": "member"})).await;
-        let member = made(Method::GET, "/teams/acme/members", Value::Null).await;
-        let team_app = made(Method::POST, "/teams/apps", json!({"name": "maki", "team": "acme"})).await;
-        let dyno = made(Method::POST, "/apps/sushi/dynos", json!({"command": "true"})).await;
-        let release = made(Method::GET, "/apps/sushi/releases", Value::Null).await;
-        let slug = release.as_array().unwrap().iter().find_map(|one| one["slug"]["id"].as_str()).unwrap().to_owned();
-        let source = made(Method::POST, "/sources", Value::Null).await;
-        let upload = path(&source["source_blob"]["put_url"]).rsplit('/').next().unwrap().to_owned();
-        let log = made(Method::POST, "/apps/sushi/log-sessions", json!({"lines": 5})).await;
-        let log = path(&log["logplex_url"]).rsplit('/').next().unwrap().to_owned();
-        let app = id(&made(Method::GET, "/apps/sushi", Value::Null).await);
-        let parameters = BTreeMap::from([
-            ("{app}", vec![app.clone(), id(&team_app)]),
-            ("{authorization}", vec![id(&authorization)]),
+        let mut parameters = BTreeMap::from([
             ("{build}", vec![]),
-            ("{client}", vec![id(&client)]),
-            ("{collaborator}", vec![id(&let_in), email.to_owned()]),
-            ("{domain}", vec![id(&domain), "a.example.com".to_owned()]),
-            ("{dyno}", vec![id(&dyno), "run.1".to_owned()]),
-            ("{member}", vec![id(&member[0]), email.to_owned()]),
             ("{name}", vec!["heroku%2Fnodejs".to_owned()]),
             ("{region}", vec!["us".to_owned()]),
-            ("{release}", vec!["1".to_owned(), "v2".to_owned(), id(&release[0])]),
             ("{size}", vec!["basic".to_owned()]),
-            ("{slug}", vec![slug.clone()]),
             ("{stack}", vec!["heroku-24".to_owned()]),
-            ("{team}", vec![id(&team)]),
-            ("{token}", vec![upload, log]),
-            ("{transfer}", vec![id(&transfer)]),
             ("{type}", vec!["web".to_owned(), "worker".to_owned()]),
             ("{user}", vec!["~".to_owned(), api.owner.email.to_owned()]),
         ]);
+        parameters.extend(of_an_app(&api).await);
+        parameters.extend(of_an_account(&api).await);
+        parameters.extend(of_a_team(&api).await);
+        let app = id(&made(&api, Method::GET, "/apps/sushi", Value::Null).await);
+        parameters.entry("{app}").or_default().insert(0, app.clone());
+        let first = |parameter: &str| parameters[parameter][0].clone();
+        let (team, slug, client) = (first("{team}"), first("{slug}"), first("{client}"));
         let file = SqliteConnectOptions::new().filename(api.file()).read_only(true);
         let record = file.connect().await.unwrap();
-        let (team, client) = (id(&team), id(&client));
-        let mut world =
-            Self { api, app, team, slug, client, other: email, parameters, record, seen: (-1, String::new()) };
+        let (other, seen) = (api.other.email, (-1, String::new()));
+        let mut world = Self { api, app, team, slug, client, other, parameters, record, seen };
         assert_eq!(world.changed().await.as_deref(), Some(""));
         world
     }

@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use engine::{InstalledStack, Variant};
-use vocabulary::Stack;
+use sha2::{Digest as _, Sha256};
+use vocabulary::{Digest, Stack};
 
 use super::Error;
 use super::mounts::Mounts;
@@ -56,8 +57,7 @@ impl Stacks {
         let entries = fs::read_dir(&self.0).into_iter().flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let whole = names.filter(|name| self.forms(name, Variant::Build).is_some());
-        let mut stacks: Vec<_> =
-            whole.map(|name| InstalledStack { buildpacks: self.for_buildpacks(&name), name }).collect();
+        let mut stacks: Vec<_> = whole.map(|name| self.installed(name)).collect();
         stacks.sort_by(|one, other| one.name.cmp(&other.name));
         stacks
     }
@@ -93,9 +93,22 @@ impl Stacks {
         Some(Form { mount: format!("stack-{name}-{form}-{inode}"), file, inode })
     }
 
-    fn for_buildpacks(&self, name: &str) -> String {
-        let manifest = fs::read(self.0.join(name).join("manifest.json")).unwrap_or_default();
+    fn installed(&self, name: String) -> InstalledStack {
+        let manifest = fs::read(self.0.join(&name).join("manifest.json")).unwrap_or_default();
+        let image = self.identity(&name, &manifest);
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap_or_default();
-        manifest["buildpacks"].as_str().unwrap_or(BUILDPACKS).to_owned()
+        let buildpacks = manifest["buildpacks"].as_str().unwrap_or(BUILDPACKS).to_owned();
+        InstalledStack { name, buildpacks, image }
+    }
+
+    /// The manifest holds the digests of what it is about, so that hundreds of megabytes are not read for this. The
+    /// lengths are for a manifest that was put beside other files.
+    fn identity(&self, name: &str, manifest: &[u8]) -> Digest {
+        let mut hash = Sha256::new_with_prefix(manifest);
+        for form in ["run", "build-delta", "build"] {
+            let about = fs::metadata(self.0.join(name).join(format!("{form}.sqfs")));
+            hash.update(about.map_or(0, |about| about.len()).to_le_bytes());
+        }
+        Digest::from_bytes(&hash.finalize().into())
     }
 }

@@ -106,6 +106,12 @@ impl TreePath {
         self.0.is_empty()
     }
 
+    /// The range of the paths below it, of one that is not the root: from `a/` up to `a0`, the next byte after a slash.
+    pub(crate) fn below(&self) -> std::ops::Range<TreePath> {
+        let ending = |byte| TreePath([self.0.as_slice(), &[byte]].concat());
+        ending(b'/')..ending(b'/' + 1)
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn as_os_str(&self) -> &OsStr {

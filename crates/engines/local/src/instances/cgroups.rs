@@ -50,6 +50,17 @@ pub(crate) enum Cgroups {
     },
 }
 
+/// Where the kernel keeps account of an instance.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    /// The folder of the memory controller.
+    pub(crate) memory: Option<PathBuf>,
+    /// The file that lists its threads.
+    pub(crate) threads: Option<PathBuf>,
+    /// Whether they are those of v2.
+    pub(crate) v2: bool,
+}
+
 impl Cgroups {
     /// Finds out the version and makes the install's top folders.
     pub(crate) fn open(install: &str) -> io::Result<Self> {
@@ -128,6 +139,19 @@ impl Cgroups {
         };
         let memory = self.controllers(id).into_iter().find(|(controller, _)| *controller == "memory");
         memory.map(|(_, folder)| folder.join(name))
+    }
+
+    /// The folders that tell what an instance uses: that of the memory controller, if there is one, and one that lists
+    /// its processes.
+    pub(crate) fn accounts(&self, id: DynoId) -> Accounts {
+        let controllers = self.controllers(id);
+        let memory = controllers.iter().find(|(controller, _)| *controller == "memory").map(|(_, it)| it.clone());
+        let threads = match self {
+            Self::V1 { .. } => "tasks",
+            Self::V2 { .. } => "cgroup.threads",
+        };
+        let threads = controllers.first().map(|(_, folder)| folder.join(threads));
+        Accounts { memory, threads, v2: matches!(self, Self::V2 { .. }) }
     }
 
     /// Kills whatever is in an instance's group. v2 does it in one go, which no process can outrun by forking.

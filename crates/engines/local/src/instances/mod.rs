@@ -23,6 +23,7 @@ mod listening;
 mod programs;
 mod record;
 mod start;
+mod usage;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

@@ -51,8 +51,7 @@ pub async fn obstacles(nft: &Path, install: &str) -> io::Result<Vec<Obstacle>> {
     let mut found = Vec::new();
     for (family, table, chain) in dropping(nft).await? {
         let told = format!("table {family} {table}, chain {chain}");
-        let iptables = ["iptables-nft", "iptables"].into_iter().find_map(program);
-        let way = match iptables {
+        let way = match iptables_of_nft() {
             Some(program) if (family.as_str(), table.as_str(), chain.as_str()) == ("ip", "filter", "FORWARD") => {
                 through_iptables(program).await?
             }
@@ -92,24 +91,27 @@ pub(super) async fn open(nft: &Path, install: &str) -> Result<Vec<String>, nft::
     Ok(opened)
 }
 
-/// Takes the rules of an install out of every chain of others.
+/// Takes the rules of an install out of every chain of others, also out of one that drops no more.
 pub async fn close(nft: &Path, install: &str) -> Result<(), nft::Error> {
-    for obstacle in obstacles(nft, install).await? {
-        match &obstacle.way {
-            Way::Iptables { program, .. } => close_iptables(program, install).await?,
-            Way::Nft { family, table, chain } => close_nft(nft, (family, table, chain), install).await?,
-        }
+    for (family, table, chain) in forward_chains(&chains(nft).await?).iter().map(place) {
+        close_nft(nft, (&family, &table, &chain), install).await?;
+    }
+    if let Some(program) = iptables_of_nft()
+        && nft::run(nft, &["list", "table", "ip", "filter"]).await?.status.success()
+    {
+        close_iptables(&program, install).await?;
+    }
+    if let Some(program) = legacy_with_rules().await {
+        close_iptables(&program, install).await?;
     }
     Ok(())
 }
 
 /// Family, table and name of the forward chains that drop what no rule of theirs accepts.
 async fn dropping(nft: &Path) -> io::Result<Vec<(String, String, String)>> {
-    let listed = nft::run(nft, &["-j", "list", "chains"]).await?;
     let mut found = Vec::new();
-    for chain in forward_chains(&parsed(&listed)) {
-        let of = |key: &str| chain[key].as_str().unwrap_or_default().to_owned();
-        let (family, table, name) = (of("family"), of("table"), of("name"));
+    for chain in forward_chains(&chains(nft).await?) {
+        let (family, table, name) = place(&chain);
         let drops = chain["policy"] == "drop" || {
             let listed = nft::run(nft, &["-j", "list", "chain", &family, &table, &name]).await?;
             ends_in_a_refusal(&parsed(&listed))
@@ -119,6 +121,16 @@ async fn dropping(nft: &Path) -> io::Result<Vec<(String, String, String)>> {
         }
     }
     Ok(found)
+}
+
+async fn chains(nft: &Path) -> io::Result<Value> {
+    Ok(parsed(&nft::run(nft, &["-j", "list", "chains"]).await?))
+}
+
+/// A chain's family, table and name.
+fn place(chain: &Value) -> (String, String, String) {
+    let of = |key: &str| chain[key].as_str().unwrap_or_default().to_owned();
+    (of("family"), of("table"), of("name"))
 }
 
 /// The base chains of others that see what dynos send.
@@ -148,12 +160,19 @@ fn parsed(output: &Output) -> Value {
 
 /// iptables-legacy, if its forward chain drops.
 async fn legacy() -> io::Result<Option<PathBuf>> {
-    // Asking iptables-legacy for a table makes that table, so the kernel is asked first.
-    let tables = tokio::fs::read_to_string(LEGACY_TABLES).await.unwrap_or_default();
-    let program = program("iptables-legacy").filter(|_| tables.lines().any(|table| table == "filter"));
-    let Some(program) = program else { return Ok(None) };
+    let Some(program) = legacy_with_rules().await else { return Ok(None) };
     let rules = iptables(&program, &["-S".to_owned(), "FORWARD".to_owned()]).await?;
     Ok(Some(program).filter(|_| legacy_drops(&String::from_utf8_lossy(&rules.stdout))))
+}
+
+/// iptables-legacy, if it has its table. Asking it for a table makes that table, so the kernel is asked.
+async fn legacy_with_rules() -> Option<PathBuf> {
+    let tables = tokio::fs::read_to_string(LEGACY_TABLES).await.unwrap_or_default();
+    program("iptables-legacy").filter(|_| tables.lines().any(|table| table == "filter"))
+}
+
+fn iptables_of_nft() -> Option<PathBuf> {
+    ["iptables-nft", "iptables"].into_iter().find_map(program)
 }
 
 fn legacy_drops(rules: &str) -> bool {

@@ -9,6 +9,7 @@ pub mod foreign;
 mod forwarder;
 mod links;
 mod nft;
+mod repair;
 mod rules;
 
 use std::io;
@@ -26,6 +27,7 @@ use links::Links;
 use rules::Rules;
 
 pub use forwarder::forwarder_main;
+pub use repair::repair;
 pub use rules::is_private;
 pub use vocabulary::{EgressAllow, InvalidEgressAllow};
 
@@ -72,6 +74,12 @@ pub enum Error {
     /// The DNS forwarder.
     #[error("could not start the DNS forwarder: {0}")]
     Forwarder(#[source] io::Error),
+    /// What instances ask for names is gone; only an engine that starts chooses it.
+    #[error("the address of the DNS forwarder of {0} is gone")]
+    Resolver(String),
+    /// A firewall of others.
+    #[error("a firewall of others drops what dynos send, and no rule can be put into it: {0}")]
+    Obstacle(String),
     /// Every address of the range is in use.
     #[error("no address of the range is free")]
     Full,
@@ -218,19 +226,12 @@ impl Parts {
         }
     }
 
-    /// Makes firewall, forwarding and routes what they should be. `anew` replaces the table even if it is whole.
-    async fn converge(&self, anew: bool) -> Result<(), Error> {
-        if tokio::fs::read_to_string(IP_FORWARD).await.is_ok_and(|value| value.trim() != "1") {
-            links::write_setting(IP_FORWARD, "1")?;
-        }
-        let (table, prefix) = (format!("slipway-{}", self.config.install), self.prefix());
-        let allow = &self.config.egress_allow;
-        let rules = Rules { table: &table, links: &prefix, range: self.config.range, resolver: self.resolver, allow };
-        if anew || nft::count_rules(&self.config.nft, &table).await? != rules.count() {
-            nft::apply(&self.config.nft, &rules.document()).await?;
-            tracing::info!(table, "put the firewall in place");
-        }
-        self.open_firewalls().await;
+    /// Makes firewall, forwarding and routes what they should be. `anew` replaces the table even if it is whole. Answers
+    /// what it mended, in words; routes and the resolver's address are renewed without a word.
+    async fn converge(&self, anew: bool) -> Result<Vec<String>, Error> {
+        let mut mended = forward()?;
+        mended.extend(self.protect(anew).await?);
+        mended.extend(self.open_firewalls().await);
         self.links.add_labelled(&resolver_label(&self.config.install), self.resolver).await?;
         let attached: Vec<Ipv4Addr> = self.attached().iter().copied().collect();
         for address in attached {
@@ -241,28 +242,47 @@ impl Parts {
                 tracing::debug!(%error, link = name, "could not renew a route");
             }
         }
-        Ok(())
+        Ok(mended)
     }
-}
 
-impl Parts {
+    /// Puts our own table in place.
+    async fn protect(&self, anew: bool) -> Result<Vec<String>, Error> {
+        let (table, prefix) = (format!("slipway-{}", self.config.install), self.prefix());
+        let allow = &self.config.egress_allow;
+        let rules = Rules { table: &table, links: &prefix, range: self.config.range, resolver: self.resolver, allow };
+        if !anew && nft::count_rules(&self.config.nft, &table).await? == rules.count() {
+            return Ok(vec![]);
+        }
+        nft::apply(&self.config.nft, &rules.document()).await?;
+        tracing::info!(table, "put the firewall in place");
+        Ok(vec![format!("put the rules for dynos in place (table inet {table})")])
+    }
+
     /// Lets the dynos' packets through what others drop. That it cannot is told once, and hinders nothing else.
-    async fn open_firewalls(&self) {
-        let refused = match foreign::open(&self.config.nft, &self.config.install).await {
-            Ok(opened) => {
-                for chain in opened {
-                    tracing::info!(chain, "put rules for dynos into a firewall that drops what the host forwards");
-                }
-                None
-            }
-            Err(error) => Some(error.to_string()),
+    async fn open_firewalls(&self) -> Vec<String> {
+        let (opened, refused) = match foreign::open(&self.config.nft, &self.config.install).await {
+            Ok(opened) => (opened, None),
+            Err(error) => (vec![], Some(error.to_string())),
         };
+        for chain in &opened {
+            tracing::info!(chain, "put rules for dynos into a firewall that drops what the host forwards");
+        }
         let mut before = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = refused.as_ref().filter(|_| *before != refused) {
             tracing::error!(error, "a firewall of others drops what dynos send, and no rule can be put into it");
         }
         *before = refused;
+        opened.into_iter().map(|chain| format!("had a firewall that drops let dynos through ({chain})")).collect()
     }
+}
+
+/// Has the kernel forward packets.
+fn forward() -> Result<Vec<String>, Error> {
+    if std::fs::read_to_string(IP_FORWARD).is_ok_and(|value| value.trim() != "1") {
+        links::write_setting(IP_FORWARD, "1")?;
+        return Ok(vec!["had the kernel forward packets (ip_forward)".to_owned()]);
+    }
+    Ok(vec![])
 }
 
 /// What the DNS forwarder's address is called on the host's loopback link.

@@ -19,11 +19,13 @@ mod recipe;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use recipe::Recipe;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 pub use recipe::InvalidList;
 
@@ -115,7 +117,34 @@ fn construct(plan: &StackBuild, recipe: &Recipe, work: &Work, progress: &mut dyn
     progress(&format!("Stack {}: writing the build image", plan.name));
     squash(&upper, &finished.join("build-delta.sqfs"), work)?;
     let manifest = finished.join("manifest.json");
-    fs::write(&manifest, recipe.manifest(plan).to_string()).map_err(file("write", &manifest))
+    let digests = digests(&finished, &["run.sqfs", "build-delta.sqfs"])?;
+    fs::write(&manifest, recipe.manifest(plan, &digests).to_string()).map_err(file("write", &manifest))
+}
+
+/// SHA-256 of image files by their names. With them in it a manifest says which images it is about: the same packages
+/// installed on another day are other images.
+fn digests(folder: &Path, names: &[&str]) -> Result<Value, Error> {
+    let mut digests = serde_json::Map::new();
+    for name in names {
+        let path = folder.join(name);
+        let digest = digest(&path).map_err(file("read", &path))?;
+        digests.insert((*name).to_owned(), digest.as_str().into());
+    }
+    Ok(Value::Object(digests))
+}
+
+fn digest(path: &Path) -> io::Result<vocabulary::Digest> {
+    let mut image = io::BufReader::with_capacity(256 * 1024, File::open(path)?);
+    let mut hash = Sha256::new();
+    loop {
+        let piece = image.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(vocabulary::Digest::from_bytes(&hash.finalize().into()));
+        }
+        hash.update(piece);
+        let length = piece.len();
+        image.consume(length);
+    }
 }
 
 /// What mmdebstrap leaves of the host, and what the host gives.

@@ -78,8 +78,8 @@ impl Recipe {
         args
     }
 
-    /// What is written beside the images.
-    pub(super) fn manifest(&self, plan: &StackBuild) -> Value {
+    /// What is written beside the images; `files` are their digests by name.
+    pub(super) fn manifest(&self, plan: &StackBuild, files: &Value) -> Value {
         json!({
             "version": VERSION,
             "name": plan.name,
@@ -87,6 +87,7 @@ impl Recipe {
             "key": self.key(),
             "run": self.run,
             "build": self.build,
+            "files": files,
         })
     }
 }

@@ -76,3 +76,30 @@ async fn the_disk_is_full_at_its_size() {
     let lines = fixture.output(id).await;
     assert!(lines.iter().any(|(_, text)| text.contains("No space left on device")), "{lines:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_uses_is_told() {
+    // 100 MiB of its own, 20 on tmpfs, and 50 of a file; then it spins.
+    const USES: &str = r#"exec perl -e '$| = 1; open Z, "</dev/zero"; sysread Z, $x, 100 << 20; sysread Z, $y, 1 << 20;
+        open F, ">/dev/shm/f"; syswrite F, $y for 1 .. 20; open G, ">/tmp/g"; syswrite G, $y for 1 .. 50;
+        print "ready\n"; 1 while 1'"#;
+    let fixture = Fixture::new().await;
+    let mut large = spec();
+    large.limits.memory_bytes = 900 << 20;
+    let id = fixture.start_as(large, USES).await;
+    assert_eq!(fixture.first_line(id).await, "ready");
+    let idle = fixture.start("echo asleep; exec sleep 600").await;
+    assert_eq!(fixture.first_line(idle).await, "asleep");
+    while fixture.engine.usage().await.unwrap().iter().any(|usage| usage.id == idle && usage.runnable > 0) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let usage = fixture.engine.usage().await.unwrap();
+    let of = |id| usage.iter().find(|usage| usage.id == id).unwrap();
+    let (memory, mib) = (of(id).memory, 1 << 20);
+    assert!((120 * mib..150 * mib).contains(&memory.total_bytes()), "{memory:?}");
+    assert!(memory.cache_bytes >= 40 * mib, "{memory:?}");
+    assert_eq!(of(id).runnable, 1);
+    assert!(of(idle).memory.total_bytes() < 10 * mib);
+    fixture.engine.remove(id).await.unwrap();
+    assert!(fixture.engine.usage().await.unwrap().iter().all(|usage| usage.id != id));
+}

@@ -138,15 +138,23 @@ fn restart(draft: &mut Draft) -> std::io::Result<()> {
     file.rewind()
 }
 
-/// Why one attempt failed, and whether another may succeed.
-struct Failure {
-    reason: String,
-    may_pass: bool,
+/// Why one attempt failed.
+enum Failure {
+    /// The source is away or overloaded; another attempt may succeed.
+    Away(String),
+    /// The source answered, and will answer the same again.
+    NotThere(String),
+    /// The bytes could not be kept.
+    Ours(std::io::Error),
 }
 
 async fn pause(attempt: &mut u32, failure: Failure, url: &str) -> Result<(), Error> {
-    if !failure.may_pass || *attempt == RETRIES {
-        return Err(Error::Fetch { url: url.to_owned(), reason: failure.reason });
+    let url = url.to_owned();
+    match failure {
+        Failure::Away(reason) if *attempt == RETRIES => return Err(Error::Fetch { url, reason }),
+        Failure::Away(_) => {}
+        Failure::NotThere(reason) => return Err(Error::NotThere { url, reason }),
+        Failure::Ours(source) => return Err(Error::File { name: url, source }),
     }
     tokio::time::sleep(PAUSE * 2_u32.pow(*attempt)).await;
     *attempt += 1;
@@ -159,22 +167,29 @@ async fn stream(
     limit: u64,
     mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
-    let lost = |error: reqwest::Error| Failure { reason: chain(&error), may_pass: true };
+    let lost = |error: reqwest::Error| Failure::Away(chain(&error));
     let mut response = client.get(url).header("accept", accept).send().await.map_err(lost)?;
     let status = response.status();
     if !status.is_success() {
-        let may_pass = status.is_server_error() || status.as_u16() == 429;
-        return Err(Failure { reason: format!("it answered {status}"), may_pass });
+        let reason = format!("it answered {status}");
+        return Err(if is_away(status) { Failure::Away(reason) } else { Failure::NotThere(reason) });
     }
     let mut bytes = 0;
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
         bytes += chunk.len() as u64;
         if bytes > limit {
-            return Err(Failure { reason: format!("it has more than {limit} bytes"), may_pass: false });
+            return Err(Failure::NotThere(format!("it has more than {limit} bytes")));
         }
-        take(&chunk).map_err(|error| Failure { reason: error.to_string(), may_pass: false })?;
+        take(&chunk).map_err(Failure::Ours)?;
     }
     Ok(())
+}
+
+/// Whether a status is about the source and not about what was asked for.
+fn is_away(status: reqwest::StatusCode) -> bool {
+    use reqwest::StatusCode as Is;
+    let of_a_proxy = [Is::PROXY_AUTHENTICATION_REQUIRED, Is::REQUEST_TIMEOUT, Is::TOO_MANY_REQUESTS];
+    status.is_server_error() || of_a_proxy.contains(&status)
 }
 
 /// An error with its causes in one line, without the address, which may hold a password.

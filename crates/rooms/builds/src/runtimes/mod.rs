@@ -21,6 +21,7 @@ use blobs::{Blobs, Draft};
 use engine::Engine;
 use inside_contract::{PythonRequirement, Runtime, RuntimeWish};
 use store::Store;
+use store::layers::RuntimeKey;
 use vocabulary::{Digest, Timestamp};
 
 use crate::compile::Trouble;
@@ -30,6 +31,9 @@ use crate::{Config, layers, pipes};
 const LIMIT: u64 = 1024 * 1024 * 1024;
 /// How old the last word that a runtime is in use may be before it is said again: a day.
 const USED_EVERY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// How many builds of Python are asked a source for that says it does not have them.
+const TRIES: usize = 3;
 
 /// Why a runtime cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,14 @@ pub enum Error {
         /// The address.
         url: String,
         /// What happened.
+        reason: String,
+    },
+    /// The source answers, and does not give this file.
+    #[error("could not fetch {url} from the package source: {reason}")]
+    NotThere {
+        /// The address.
+        url: String,
+        /// What it answered.
         reason: String,
     },
     /// What was fetched is not what the registry announced.
@@ -121,8 +133,6 @@ pub(crate) struct Runtimes {
     /// The version of `static`: the SHA-256 of its program.
     static_version: Option<String>,
     under_way: UnderWay,
-    /// The Python each stack is made with, by the stack's image, as far as it was asked since the start.
-    of_stacks: Arc<Mutex<HashMap<String, Runtime>>>,
 }
 
 impl Runtimes {
@@ -133,27 +143,14 @@ impl Runtimes {
         let index = pypi::Index::new(client.clone(), source("pypi"));
         let python = python::PythonBuilds::new(client, source("python"));
         let static_version = config.static_server.as_deref().map(layout::version_of).transpose()?;
-        Ok(Self {
-            store,
-            blobs,
-            engine,
-            config,
-            npm,
-            index,
-            python,
-            static_version,
-            under_way: UnderWay::default(),
-            of_stacks: Arc::default(),
-        })
+        Ok(Self { store, blobs, engine, config, npm, index, python, static_version, under_way: UnderWay::default() })
     }
 
-    /// The Python this stack is made with, if it was asked.
-    pub(crate) fn of_the_stack(&self, stack: &str) -> Option<Runtime> {
-        self.of_stacks.lock().unwrap_or_else(PoisonError::into_inner).get(stack).cloned()
-    }
-
-    pub(crate) fn set_of_the_stack(&self, stack: String, python: Runtime) {
-        self.of_stacks.lock().unwrap_or_else(PoisonError::into_inner).insert(stack, python);
+    /// The runtime of this name that was made of a stack's image, if it was.
+    pub(crate) async fn of_the_image(&self, name: &str, image: &Digest) -> Result<Option<Mounted>, store::Error> {
+        let Some(version) = store::layers::version_of_image(&self.store, name, image).await? else { return Ok(None) };
+        let runtime = Runtime { name: name.to_owned(), version };
+        Ok(self.known(&runtime, Some(image)).await?.map(|layer| Mounted { runtime, layer }))
     }
 
     /// Whether a runtime of an earlier slug may be mounted again unasked. The file server is only worth it if it is
@@ -179,21 +176,30 @@ impl Runtimes {
         Ok(kept.cloned().chain(met.clone()).collect())
     }
 
-    /// The newest Python that meets a requirement, its layer made. Of those in the catalogue only the newest is tried:
-    /// an older one would be as far away.
+    /// The newest Python that meets a requirement, its layer made. If the source answers and does not have that one, the
+    /// next older is tried: a mirror may lag behind. Of a source that does not answer, nothing more is asked.
     pub(crate) async fn python(&self, requirement: &str) -> Result<Result<Mounted, Error>, Trouble> {
         let wanted = match self.python_requirement(requirement) {
             Ok(wanted) => wanted,
             Err(error) => return Ok(Err(error)),
         };
-        let Some(build) = python::newest(wanted) else {
-            let nearest = python::nearest(wanted);
-            let (name, requirement) = ("python".to_owned(), requirement.to_owned());
-            return Ok(Err(Error::Unavailable { name, requirement, nearest }));
-        };
+        let nearest = python::nearest(wanted);
+        let (name, requirement) = ("python".to_owned(), requirement.to_owned());
+        let mut missing = Error::Unavailable { name, requirement, nearest };
+        for build in python::candidates(wanted).into_iter().take(TRIES) {
+            match self.python_build(build).await? {
+                Err(error @ Error::NotThere { .. }) => missing = error,
+                answered => return Ok(answered),
+            }
+        }
+        Ok(Err(missing))
+    }
+
+    /// One build of Python, its layer made.
+    async fn python_build(&self, build: &python::PythonBuild) -> Result<Result<Mounted, Error>, Trouble> {
         let runtime = Runtime { name: "python".to_owned(), version: build.version.to_string() };
         let _guard = self.alone(&runtime).await;
-        if let Some(layer) = self.known(&runtime).await? {
+        if let Some(layer) = self.known(&runtime, None).await? {
             return Ok(Ok(Mounted { runtime, layer }));
         }
         let draft = self.draft("python").map_err(Trouble::from)?;
@@ -251,7 +257,7 @@ impl Runtimes {
     /// The layer of an exact runtime.
     async fn ensure(&self, runtime: &Runtime) -> Result<Digest, Trouble> {
         let _guard = self.alone(runtime).await;
-        if let Some(layer) = self.known(runtime).await? {
+        if let Some(layer) = self.known(runtime, None).await? {
             return Ok(layer);
         }
         let source = self.source(runtime).await?;
@@ -268,18 +274,23 @@ impl Runtimes {
         lock.lock_owned().await
     }
 
-    /// The layer of an exact runtime that was made before. Says that it is in use, so that it is not collected before
-    /// a slug refers to it; a word a day is enough, as a build takes minutes and the collection waits for weeks.
-    pub(crate) async fn known(&self, runtime: &Runtime) -> Result<Option<Digest>, store::Error> {
-        let (name, version) = (runtime.name.as_str(), runtime.version.as_str());
-        let Some((layer, used_at)) = store::layers::runtime(&self.store, name, version).await? else {
+    /// The layer of an exact runtime that was made before, of a source or of a stack's image. Says that it is in use, so
+    /// that it is not collected before a slug refers to it; a word a day is enough, as a build takes minutes and the
+    /// collection waits for weeks.
+    pub(crate) async fn known(
+        &self,
+        runtime: &Runtime,
+        image: Option<&Digest>,
+    ) -> Result<Option<Digest>, store::Error> {
+        let key = key(runtime, image);
+        let Some((layer, used_at)) = store::layers::runtime(&self.store, &key).await? else {
             return Ok(None);
         };
         if Timestamp::now().micros() - used_at.micros() < USED_EVERY_MICROS {
             return Ok(Some(layer));
         }
         let mut write = self.store.write().await?;
-        let layer = store::layers::use_runtime(&mut write, name, version).await?;
+        let layer = store::layers::use_runtime(&mut write, &key).await?;
         write.commit().await?;
         Ok(layer)
     }
@@ -296,18 +307,23 @@ impl Runtimes {
         let packed = packed?;
         written.map_err(std::io::Error::other).map_err(failed)?.map_err(failed)?;
         let layer = layers::finish(&self.blobs, &packed, draft).await?;
-        self.keep(runtime, &layer).await
+        self.keep(runtime, None, &layer).await
     }
 
     fn draft(&self, name: &str) -> Result<Draft, Error> {
         self.blobs.draft().map_err(|source| Error::File { name: name.to_owned(), source })
     }
 
-    /// Records a runtime's layer.
-    pub(crate) async fn keep(&self, runtime: &Runtime, layer: &layers::Fresh) -> Result<Digest, Trouble> {
+    /// Records a runtime's layer, made of a source or of a stack's image.
+    pub(crate) async fn keep(
+        &self,
+        runtime: &Runtime,
+        image: Option<&Digest>,
+        layer: &layers::Fresh,
+    ) -> Result<Digest, Trouble> {
         let mut write = self.store.write().await?;
         layers::record(&mut write, &[layer]).await?;
-        store::layers::set_runtime(&mut write, &runtime.name, &runtime.version, &layer.row.digest).await?;
+        store::layers::set_runtime(&mut write, &key(runtime, image), &layer.row.digest).await?;
         write.commit().await?;
         Ok(layer.row.digest.clone())
     }
@@ -326,6 +342,10 @@ impl Runtimes {
             }
         })
     }
+}
+
+fn key<'a>(runtime: &'a Runtime, image: Option<&'a Digest>) -> RuntimeKey<'a> {
+    RuntimeKey { name: &runtime.name, version: &runtime.version, stack_image: image }
 }
 
 /// Where a runtime is mounted; npm lies within Node's folder, where Node looks for it.

@@ -68,6 +68,7 @@ struct State {
     started: Vec<(InstanceSpec, Option<BuildRequest>)>,
     packed: Vec<(String, Vec<u8>)>,
     refusals: VecDeque<Refusal>,
+    image: u8,
 }
 
 /// The simulated engine.
@@ -112,6 +113,18 @@ impl Sim {
     #[allow(dead_code, reason = "not every test file uses every part of the engine")]
     pub(crate) fn refuse_pack(&self, refusal: Refusal) {
         self.state.lock().unwrap().refusals.push_back(refusal);
+    }
+
+    /// The stack is another image from now on.
+    #[allow(dead_code, reason = "not every test file uses every part of the engine")]
+    pub(crate) fn renew_stack(&self, image: u8) {
+        self.state.lock().unwrap().image = image;
+    }
+
+    /// The host loses its images of all layers.
+    #[allow(dead_code, reason = "not every test file uses every part of the engine")]
+    pub(crate) fn lose_layers(&self) {
+        self.state.lock().unwrap().layers.clear();
     }
 
     /// Every instance started so far, with its request.
@@ -189,6 +202,7 @@ impl Sim {
             Request::Stacks => Ok(Reply::Stacks(vec![engine::InstalledStack {
                 name: "debian-13".to_owned(),
                 buildpacks: "heroku-24".to_owned(),
+                image: Digest::from_bytes(&[self.state.lock().unwrap().image; 32]),
             }])),
             Request::Git { app, service, protocol } => {
                 let git = self.git.clone().ok_or(Refusal::NotFound("git".to_owned()))?;

@@ -134,6 +134,20 @@ async fn an_image_is_fetched_by_a_token_and_no_part_twice() {
 }
 
 #[tokio::test]
+async fn a_part_that_the_disk_spoilt_is_fetched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shelf, reference) = served(stocked()).await;
+    pulled(&reference, folder.path(), None).await.unwrap();
+    let part = folder.path().join("blobs/sha256").join(digest(b"a layer").trim_start_matches("sha256:"));
+    fs::write(&part, b"A LAYER").unwrap();
+    shelf.lock().unwrap().asked.clear();
+    pulled(&reference, folder.path(), None).await.unwrap();
+    assert_eq!(fs::read(&part).unwrap(), b"a layer");
+    let asked = shelf.lock().unwrap().asked.clone();
+    assert_eq!(asked.iter().filter(|part| part.starts_with("blobs/")).count(), 1, "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_private_image_wants_credentials() {
     let folder = tempfile::tempdir().unwrap();
     let known = |password| Credentials { user: "ada".to_owned(), password: vocabulary::Secret::new(password) };
@@ -155,6 +169,7 @@ async fn other_bytes_than_promised_are_not_kept() {
     assert!(matches!(pulled(&reference, folder.path(), None).await, Err(Error::Digest(..))));
     let kept = folder.path().join("blobs/sha256").join(digest(b"a layer").trim_start_matches("sha256:"));
     assert!(!kept.exists() && !folder.path().join("index.json").exists());
+    assert_eq!(fs::read_dir(folder.path().join("blobs/sha256")).unwrap().count(), 0, "no draft either");
     let mut shelf = stocked();
     let manifest = shelf.manifests.keys().find(|name| name.starts_with("sha256")).unwrap().clone();
     shelf.manifests.insert(manifest.clone(), br#"{"config":{},"layers":[]}"#.to_vec());

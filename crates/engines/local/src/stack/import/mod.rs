@@ -103,6 +103,18 @@ pub enum Error {
     Exists(String),
 }
 
+impl Error {
+    /// Whether the image itself is at fault: it would be refused again.
+    #[must_use]
+    pub fn is_the_images(&self) -> bool {
+        match self {
+            Self::Image(..) | Self::Ended(..) => true,
+            Self::Contents(_, problem) => !matches!(problem, Problem::Write(_)),
+            Self::File(..) | Self::Images(_) | Self::Exists(_) => false,
+        }
+    }
+}
+
 /// Imports. Blocking, for minutes; `progress` gets one line per step. Nothing is there before all of it is.
 pub fn import(plan: &StackImport, progress: &mut dyn FnMut(&str)) -> Result<Imported, Error> {
     let target = plan.stacks.join(&plan.name);

@@ -3,6 +3,7 @@
 //! Embedded is a list of builds with their digests (`builds.tsv`), so that where they are fetched from need not be
 //! trusted: any mirror that keeps the project's paths will do.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::{Error, fetch};
 
 /// Version, release of the project, machine, form, SHA-256, separated by tabs.
 const LIST: &str = include_str!("builds.tsv");
-/// How long a source that could not be reached is not asked again; meanwhile the stack's own Python is what there is.
+/// How long a source that could not be reached is not asked again, nor one that answers for what it does not have.
 const AWAY: Duration = Duration::from_mins(10);
 /// How many versions a refusal names.
 const NEAREST: usize = 5;
@@ -32,41 +33,65 @@ pub(crate) struct PythonBuild {
     sha256: &'static str,
 }
 
-/// Where builds come from, and whether it could be reached lately; clones share it.
+/// Since when something is not to be had, and why.
+type Since = (Instant, String);
+
+/// What is known of a source.
+#[derive(Debug, Default)]
+struct Lately {
+    /// It did not answer, whatever it was asked for.
+    away: Option<Since>,
+    /// It answered that it does not have these versions: no reason to ask for no other. At most one entry for each in the
+    /// list.
+    missing: HashMap<PythonVersion, Since>,
+}
+
+/// Where builds come from, and what was to be had there lately; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct PythonBuilds {
     client: reqwest::Client,
     base: Option<String>,
-    away: Arc<Mutex<Option<(Instant, String)>>>,
+    lately: Arc<Mutex<Lately>>,
 }
 
 impl PythonBuilds {
     pub(crate) fn new(client: reqwest::Client, base: Option<String>) -> Self {
-        Self { client, base, away: Arc::default() }
+        Self { client, base, lately: Arc::default() }
     }
 
     /// Fetches a build into a draft, verified.
     pub(crate) async fn download(&self, build: &PythonBuild, draft: Draft) -> Result<Draft, Error> {
         let base = self.base.as_deref().ok_or(Error::NoSource("Python"))?;
         let url = build.url(base);
-        if let Some(reason) = self.away() {
-            return Err(Error::Fetch { url, reason });
-        }
+        self.check(build.version, &url)?;
         let expected = fetch::Expected::sha256(build.sha256).ok_or_else(|| Error::Integrity { url: url.clone() })?;
         let fetched = fetch::download(&self.client, &url, &expected, draft).await;
-        if let Err(Error::Fetch { reason, .. }) = &fetched {
-            *self.lock() = Some((Instant::now(), reason.clone()));
+        let mut lately = self.lock();
+        match &fetched {
+            Err(Error::Fetch { reason, .. }) => lately.away = Some((Instant::now(), reason.clone())),
+            Err(Error::NotThere { reason, .. }) => {
+                lately.missing.insert(build.version, (Instant::now(), reason.clone()));
+            }
+            _ => {}
         }
+        drop(lately);
         fetched
     }
 
-    fn away(&self) -> Option<String> {
-        let away = self.lock();
-        away.as_ref().filter(|(since, _)| since.elapsed() < AWAY).map(|(_, reason)| reason.clone())
+    /// Refuses what is known not to be had.
+    fn check(&self, version: PythonVersion, url: &str) -> Result<(), Error> {
+        let lately = self.lock();
+        let known = |since: Option<&Since>| {
+            since.filter(|(at, _)| at.elapsed() < AWAY).map(|(_, reason)| (url.to_owned(), reason.clone()))
+        };
+        if let Some((url, reason)) = known(lately.away.as_ref()) {
+            return Err(Error::Fetch { url, reason });
+        }
+        known(lately.missing.get(&version)).map_or(Ok(()), |(url, reason)| Err(Error::NotThere { url, reason }))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Instant, String)>> {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lately> {
+        self.lately.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,9 +105,11 @@ impl PythonBuild {
     }
 }
 
-/// The newest build that meets a requirement.
-pub(crate) fn newest(requirement: PythonRequirement) -> Option<&'static PythonBuild> {
-    BUILDS.iter().filter(|build| requirement.meets(build.version)).max_by_key(|build| build.version)
+/// The builds that meet a requirement, the newest first.
+pub(crate) fn candidates(requirement: PythonRequirement) -> Vec<&'static PythonBuild> {
+    let mut builds: Vec<_> = BUILDS.iter().filter(|build| requirement.meets(build.version)).collect();
+    builds.sort_unstable_by_key(|build| std::cmp::Reverse(build.version));
+    builds
 }
 
 /// The versions next to what was asked: the newest patch releases of the same minor version, or the newest of each.
@@ -131,12 +158,14 @@ mod tests {
 
     #[test]
     fn the_newest_that_meets_the_requirement() {
-        let newest = |text: &str| newest(text.parse().unwrap()).map(|build| build.version.to_string());
+        let newest = |text: &str| candidates(text.parse().unwrap()).first().map(|build| build.version.to_string());
         assert_eq!(newest("3.13.5").as_deref(), Some("3.13.5"));
         assert_eq!(newest("3.12").as_deref(), Some("3.12.16"));
         assert!(newest("3").unwrap().starts_with("3.15."));
         assert_eq!(newest("3.9"), None);
         assert_eq!(newest("3.12.99"), None);
+        let builds = candidates("3.12".parse().unwrap());
+        assert_eq!(builds.get(1).map(|build| build.version.to_string()).as_deref(), Some("3.12.15"));
     }
 
     #[test]
