@@ -4,7 +4,7 @@ CACHE ?= $(if $(SLIPWAY_CACHE),$(SLIPWAY_CACHE),/var/cache/slipway)
 export SLIPWAY_CACHE := $(CACHE)
 INSIDE := --release --target x86_64-unknown-linux-gnu --target-dir target-static
 
-.PHONY: up down test soak check build inside tools bench compatibility fresh v2 clean
+.PHONY: up down test soak check build inside tools bench compatibility fresh v2 deb clean
 
 up: build               ## install what is missing, build, start in the background, push a first app
 	cargo xtask up
@@ -18,6 +18,7 @@ test: check build       ## everything CI runs; needs root
 	cargo xtask on-postgres
 	SLIPWAY_PROGRAM=$(CURDIR)/target/release/slipway cargo test --package e2e
 	xtask/first-steps
+	xtask/deb
 
 soak: build             ## the crash tests with larger numbers: SLIPWAY_SOAK times as much (an hour and more)
 	SLIPWAY_PROGRAM=$(CURDIR)/target/release/slipway SLIPWAY_SOAK=$(or $(SLIPWAY_SOAK),20) cargo test --package e2e --test crashes
@@ -51,8 +52,11 @@ compatibility: build    ## writes docs/compatibility/{cli,api}.md from a run of 
 fresh: tools            ## proves that a bare Debian with Rust needs nothing else than `make up`; see xtask/fresh
 	xtask/fresh
 
-v2: build               ## proves the engine on cgroup v2 and systemd, in a virtual machine; see xtask/cgroup-v2
+v2: build               ## proves the engine on cgroup v2, systemd, the package and a reboot, in a virtual machine; see xtask/cgroup-v2
 	xtask/cgroup-v2
+
+deb: build              ## the Debian package, in target/debian; see xtask/deb
+	xtask/deb
 
 clean:
 	cargo clean

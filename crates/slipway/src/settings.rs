@@ -436,6 +436,30 @@ pub(crate) fn notify_socket() -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    /// Every setting that may stand in the file, and no other, is told of in the one that the package installs.
+    #[test]
+    fn the_packages_file_tells_of_every_setting() {
+        use clap::CommandFactory;
+        #[derive(clap::Parser)]
+        struct Flags {
+            #[command(flatten)]
+            written: Written,
+        }
+        let file = include_str!("../../../packaging/slipway.toml");
+        let is_setting = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+        let settings: Vec<&str> = file.lines().filter_map(|line| line.strip_prefix('#')).filter(is_setting).collect();
+        let written: Written = toml::from_str(&settings.join("\n")).unwrap();
+        written.settle().unwrap();
+        assert_eq!(toml::from_str::<Written>(file).unwrap().settle().unwrap(), Written::default().settle().unwrap());
+        let mut told: Vec<String> = settings.iter().map(|line| line.split(" = ").next().unwrap().to_owned()).collect();
+        let command = Flags::command();
+        let flags = command.get_arguments().filter(|flag| !flag.is_hide_set() && flag.get_id() != "config");
+        let mut all: Vec<String> = flags.map(|flag| flag.get_id().to_string()).collect();
+        told.sort();
+        all.sort();
+        assert_eq!(told, all);
+    }
+
     #[test]
     fn nothing_written_is_the_defaults() {
         let settings = Written::default().settle().unwrap();

@@ -47,8 +47,10 @@ pub(super) fn renew_ours(folder: &Path) -> io::Result<()> {
 }
 
 fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
+    // A file out of a package is as old as its source, so that a newer program may be older than the copy of the one before.
+    let looks = |metadata: &fs::Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     let new = fs::metadata(from)?;
-    if fs::metadata(to).is_ok_and(|old| old.len() == new.len() && old.mtime() >= new.mtime()) {
+    if fs::metadata(to).is_ok_and(|old| looks(&old) == looks(&new)) {
         return Ok(());
     }
     put(from, to)
@@ -58,6 +60,7 @@ fn put(from: &Path, to: &Path) -> io::Result<()> {
     let beside = to.with_extension("new");
     fs::copy(from, &beside)?;
     fs::set_permissions(&beside, fs::Permissions::from_mode(0o755))?;
+    fs::File::options().write(true).open(&beside)?.set_modified(fs::metadata(from)?.modified()?)?;
     fs::rename(beside, to)
 }
 
@@ -74,6 +77,21 @@ mod tests {
         assert_eq!(first.len(), fs::metadata("/proc/self/exe").unwrap().len());
         copy(folder.path()).unwrap();
         assert_eq!(fs::metadata(folder.path().join("slipway")).unwrap().ino(), first.ino());
+    }
+
+    #[test]
+    fn a_program_that_is_older_than_the_copy_is_copied_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, copy) = (folder.path().join("program"), folder.path().join("copy"));
+        let written = |text: &str, seconds| {
+            fs::write(&program, text).unwrap();
+            let age = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            fs::File::options().write(true).open(&program).unwrap().set_modified(age).unwrap();
+            copy_one(&program, &copy).unwrap();
+            fs::read_to_string(&copy).unwrap()
+        };
+        assert_eq!(written("one", 2_000_000), "one");
+        assert_eq!(written("two", 1_000_000), "two");
     }
 
     #[test]
