@@ -100,6 +100,7 @@ async fn who_is_let_in_or_offered_an_app_is_told_and_says_that_it_was_read() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test is no door")]
 async fn whose_release_failed_is_told_and_the_oldest_words_are_forgotten() {
     let api = Api::start().await;
     api.app("sushi").await;
