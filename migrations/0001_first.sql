@@ -172,6 +172,28 @@ CREATE TABLE app_transfers (
 );
 CREATE UNIQUE INDEX one_pending_transfer_of_an_app ON app_transfers (app_id) WHERE state = 'pending';
 
+CREATE TABLE favorites (
+    id TEXT PRIMARY KEY NOT NULL,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    UNIQUE (account_id, app_id)
+);
+CREATE INDEX favorites_by_app ON favorites (app_id);
+
+CREATE TABLE notifications (
+    id TEXT PRIMARY KEY NOT NULL,
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    app_name TEXT NOT NULL,              -- as it was then: who is told may not see the app
+    kind TEXT NOT NULL,                  -- collaborator-added, transfer-offered, release-failed
+    detail TEXT,                         -- the email of who did it, or the release's name
+    is_read INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX notifications_by_account ON notifications (account_id);
+CREATE INDEX notifications_by_app ON notifications (app_id);
+
 CREATE TABLE app_features (
     app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
     name TEXT NOT NULL,                  -- preboot, runtime-dyno-metadata

@@ -10,6 +10,7 @@ mod product {
     pub mod dynos;
     pub mod everyday;
     pub mod features;
+    pub mod fixed_hosts;
     pub mod isolation;
     pub mod python;
     pub mod resources;
@@ -23,8 +24,8 @@ mod product {
 }
 
 use product::{
-    accounts, bad_input, beside, commands, connect, deploys, dynos, everyday, features, isolation, python, resources,
-    retention, run, sharing, stacks, traffic, upgrade, webhooks,
+    accounts, bad_input, beside, commands, connect, deploys, dynos, everyday, features, fixed_hosts, isolation, python,
+    resources, retention, run, sharing, stacks, traffic, upgrade, webhooks,
 };
 
 macro_rules! scenarios {
@@ -47,6 +48,9 @@ fn main() -> std::process::ExitCode {
         commands::an_app_is_created_listed_renamed_and_destroyed,
         commands::config_vars_are_set_read_and_unset,
         commands::buildpacks_are_set_added_removed_and_cleared,
+        fixed_hosts::favorites_are_marked_listed_and_taken_away,
+        fixed_hosts::who_was_let_in_is_told,
+        fixed_hosts::no_other_tool_of_the_shell_is_led_to_us,
         sharing::a_collaborator_works_on_anothers_app,
         sharing::a_team_has_apps_members_and_permissions,
         sharing::an_app_changes_hands,

@@ -15,7 +15,7 @@ use rcgen::{
 use routes_table::Leaf;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use vocabulary::Secret;
+use vocabulary::{HEROKU_HOSTS, Secret};
 
 use crate::durable;
 use crate::fingerprint::Fingerprint;
@@ -89,6 +89,11 @@ impl Authority {
             names.extend([format!("*.{domain}"), "localhost".to_owned()]);
         }
         self.leaf(names, addresses)
+    }
+
+    /// A leaf for the hosts of Heroku's that the platform stands in for.
+    pub(crate) fn heroku_leaf(&self) -> Result<Leaf, Error> {
+        self.leaf(HEROKU_HOSTS.map(str::to_owned).into(), &[])
     }
 
     /// A leaf for an app's host; nothing if it cannot be signed, which the log says.

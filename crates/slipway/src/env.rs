@@ -53,6 +53,7 @@ pub(crate) fn print(settings: &Settings) -> io::Result<()> {
         Err(error) => printer::warn(format!("# no HEROKU_API_KEY: the administrator's key cannot be read ({error})")),
     }
     say_exports(exports);
+    say_function(local_port(settings));
     // The last line, so that it hides nothing from a shell that gets all in one.
     match crate::ca::fingerprint(&layout) {
         Ok(fingerprint) => {
@@ -87,6 +88,25 @@ pub(crate) fn say_exports(exports: Vec<(&'static str, String)>) {
     for (name, value) in exports {
         printer::say(format!("export {name}={}", quoted(&value)));
     }
+}
+
+/// The subcommands that reach for Heroku's fixed hosts ([`vocabulary::HEROKU_HOSTS`]), as a pattern of a shell.
+const BY_PROXY: &str = "apps:favorites*|apps:errors|dashboard|notifications";
+
+/// Says a function in front of the official command. Some of its subcommands reach for hosts that no setting redirects:
+/// those alone get the platform for their proxy. A proxy in the shell's environment would reach git, npm and curl as well,
+/// for whom the platform is none. A loopback that is exempt from proxies would have the command go past ours.
+pub(crate) fn say_function(port: u16) {
+    printer::say(function(port));
+}
+
+/// In one line, as `eval $(…)` without quotes joins them; not over somebody's alias, which a shell would put in its place.
+fn function(port: u16) -> String {
+    format!(
+        "alias heroku >/dev/null 2>&1 || eval 'heroku() {{ case \"$1\" in {BY_PROXY}) \
+         HTTP_PROXY=http://127.0.0.1:{port} NO_PROXY= no_proxy= command heroku \"$@\";; \
+         *) command heroku \"$@\";; esac; }}'"
+    )
 }
 
 /// What this user's tools trust but for what lies in a folder of ours, which they trust because we said so.
@@ -139,6 +159,41 @@ pub(crate) fn announce(settings: &Settings, layout: &Layout) {
 
 #[cfg(test)]
 mod tests {
+    /// What a shell passes on, with a command of ours in the place of the official one.
+    fn passed(shell: &str, setup: &str, words: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let command = folder.path().join("heroku");
+        std::fs::write(&command, "#!/bin/sh\necho \"${HTTP_PROXY-none}:${NO_PROXY-none}\" \"$#\" \"$@\"\n").unwrap();
+        std::fs::set_permissions(&command, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let script = format!("{setup}\nFUNCTION=$(cat)\neval \"$FUNCTION\"\neval $FUNCTION\n{words}\n");
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let mut shell = std::process::Command::new(shell);
+        shell.env_clear().env("PATH", path).env("NO_PROXY", "localhost,127.0.0.1").args(["-c", &script]);
+        let mut child = shell.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), super::function(5080).as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn only_what_reaches_for_fixed_hosts_gets_a_proxy() {
+        let ours = "http://127.0.0.1:5080:";
+        let none = "none:localhost,127.0.0.1";
+        for shell in ["sh", "bash"] {
+            for (words, said) in [
+                ("heroku apps:favorites:add --app 'a b'", format!("{ours} 3 apps:favorites:add --app a b")),
+                ("heroku notifications", format!("{ours} 1 notifications")),
+                ("heroku apps", format!("{none} 1 apps")),
+                ("heroku run -- env", format!("{none} 3 run -- env")),
+                ("heroku", format!("{none} 0")),
+                ("heroku notifications >/dev/null; heroku local", format!("{none} 1 local")),
+            ] {
+                assert_eq!(passed(shell, "", words).trim_end(), said, "{shell}: {words}");
+            }
+        }
+        let alias = "shopt -s expand_aliases\nalias heroku='heroku --ours'";
+        assert_eq!(passed("bash", alias, "heroku apps").trim_end(), format!("{none} 2 --ours apps"));
+    }
+
     #[test]
     fn a_word_stays_one_word() {
         assert_eq!(super::quoted("a'b c"), r"'a'\''b c'");

@@ -66,6 +66,8 @@ actions! {
         ManageAccount,
         /// List the apps and teams one can see.
         ListApps,
+        /// Mark apps one can see as favorites, and what one was told as read.
+        Mark,
         /// Make an app of one's own; upload what is to be built.
         CreateApp,
         /// Make a team.

@@ -1,10 +1,12 @@
 //! Apps on their way from one account to another.
 
-use vocabulary::{AccountId, AppId, AppName, AppTransferId, Timestamp, TransferEvent, TransferStatus};
+use vocabulary::{
+    AccountId, AppId, AppName, AppTransferId, NotificationKind, Timestamp, TransferEvent, TransferStatus,
+};
 
 use crate::row::{parsed, time};
 use crate::sql::{self, Row};
-use crate::{Error, Store, Write};
+use crate::{Error, Store, Write, notifications};
 
 /// A transfer.
 #[derive(Debug, Clone)]
@@ -61,6 +63,7 @@ pub async fn create(
     .execute(&mut *write.transaction)
     .await
     .map_err(Error::taken("a transfer of this app"))?;
+    notifications::tell_of(write, recipient, app, NotificationKind::TransferOffered, Some(owner)).await?;
     Ok(id)
 }
 

@@ -1,12 +1,12 @@
 //! Who else may work on an app, and how far. The owner of a personal app is none of them.
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{AccountId, AppId, CollaboratorId, Permissions, TeamId, Timestamp};
+use vocabulary::{AccountId, AppId, CollaboratorId, NotificationKind, Permissions, TeamId, Timestamp};
 
 use crate::events::{self, Watched};
 use crate::row::{parsed, time};
 use crate::sql::{self, Row};
-use crate::{Error, Store, Write};
+use crate::{Error, Store, Write, notifications};
 
 /// Somebody's permissions on an app.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub async fn create(
     .await
     .map_err(Error::taken("the place of this collaborator"))?;
     let one = collaborator(&row)?;
-    events::created(write, app, Watched::Collaborator(one.id)).await?;
+    arrived(write, &one).await?;
     Ok(one)
 }
 
@@ -87,9 +87,16 @@ pub async fn set(
     let one = collaborator(&row)?;
     match there {
         Some(_) => events::updated(write, Watched::Collaborator(one.id), before).await?,
-        None => events::created(write, app, Watched::Collaborator(one.id)).await?,
+        None => arrived(write, &one).await?,
     }
     Ok(one)
+}
+
+/// Tells of somebody new, and tells them.
+async fn arrived(write: &mut Write, one: &Collaborator) -> Result<(), Error> {
+    events::created(write, one.app_id, Watched::Collaborator(one.id)).await?;
+    let by = write.by;
+    notifications::tell_of(write, one.account_id, one.app_id, NotificationKind::CollaboratorAdded, by).await
 }
 
 /// Takes somebody's permissions on an app away.

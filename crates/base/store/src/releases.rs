@@ -1,13 +1,15 @@
 //! Releases: a slug and the config vars of a moment, numbered within the app.
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{AccountId, AppId, ReleaseEvent, ReleaseId, ReleaseStatus, ReleaseVersion, SlugId, Timestamp};
+use vocabulary::{
+    AccountId, AppId, NotificationKind, ReleaseEvent, ReleaseId, ReleaseStatus, ReleaseVersion, SlugId, Timestamp,
+};
 
 use crate::apps::ConfigVars;
 use crate::events::{self, Watched};
 use crate::row::{parsed, parsed_option, time};
 use crate::sql::{self, Row};
-use crate::{Error, Store, Write};
+use crate::{Error, Store, Write, notifications};
 
 /// A release.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -106,6 +108,10 @@ pub async fn end(write: &mut Write, id: ReleaseId, event: ReleaseEvent) -> Resul
         .execute(&mut *write.transaction)
         .await?;
     events::updated(write, Watched::Release(id), before).await?;
+    if next == ReleaseStatus::Failed {
+        let (name, kind) = (release.version.to_string(), NotificationKind::ReleaseFailed);
+        notifications::tell(write, release.account_id, release.app_id, kind, Some(&name)).await?;
+    }
     Ok(true)
 }
 

@@ -82,12 +82,16 @@ ids! {
     DomainId,
     /// One run of one dyno: a restart makes a new id under the same name. The engine's instances carry it.
     DynoId,
+    /// An app that an account has marked.
+    FavoriteId,
     /// One process type of an app with its quantity and size.
     FormationId,
     /// A code that a client exchanges for tokens.
     GrantId,
     /// A public key of a user.
     KeyId,
+    /// A word of the platform's to a user.
+    NotificationId,
     /// A program that acts for users with their consent.
     OAuthClientId,
     /// A release.

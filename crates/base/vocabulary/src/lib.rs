@@ -10,9 +10,11 @@ mod basic;
 mod digest;
 mod dyno_size;
 mod egress;
+mod heroku_hosts;
 mod hostname;
 mod ids;
 mod names;
+mod notification;
 mod procfile;
 mod secret;
 mod stack;
@@ -26,16 +28,19 @@ pub use basic::basic_credentials;
 pub use digest::{Digest, InvalidDigest};
 pub use dyno_size::{DynoSize, UnknownDynoSize};
 pub use egress::{EgressAllow, InvalidEgressAllow, first_address};
+pub use heroku_hosts::HEROKU_HOSTS;
 pub use hostname::{Hostname, InvalidHostname};
 pub use ids::{
     AccountId, AppId, AppTransferId, AuthorizationId, BuildId, BuildpackInstallationId, CollaboratorId, DomainId,
-    DynoId, FormationId, GrantId, InvalidId, KeyId, OAuthClientId, ReleaseId, SessionId, SlugId, TeamId,
-    TeamInvitationId, TeamMemberId, TokenId, WebhookAttemptId, WebhookDeliveryId, WebhookEventId, WebhookId,
+    DynoId, FavoriteId, FormationId, GrantId, InvalidId, KeyId, NotificationId, OAuthClientId, ReleaseId, SessionId,
+    SlugId, TeamId, TeamInvitationId, TeamMemberId, TokenId, WebhookAttemptId, WebhookDeliveryId, WebhookEventId,
+    WebhookId,
 };
 pub use names::{
     AppName, ConfigVarName, DynoName, InvalidAppName, InvalidConfigVarName, InvalidDynoName, InvalidProcessType,
     InvalidTeamName, ProcessType, ReleaseVersion, TeamName,
 };
+pub use notification::{NotificationKind, UnknownNotificationKind};
 pub use procfile::{InvalidProcfile, ProcessTypes};
 pub use secret::Secret;
 pub use stack::{InvalidStack, Stack, StackName};

@@ -14,8 +14,9 @@ use crate::platform::Platform;
 use crate::resources::{
     account, app_transfers, apps, authorizations, billing, buildpack_registry, buildpacks, builds, collaborators,
     config_vars, domains, dyno_sizes, dynos, favorites, features, filter_apps, formation, generations, keys,
-    log_sessions, missing, none, oauth_clients, oauth_tokens, regions, releases, sessions, slugs, sources, stacks,
-    status, team_apps, team_invitations, team_members, team_permissions, teams, user_preferences, webhooks,
+    log_sessions, missing, none, notifications, oauth_clients, oauth_tokens, regions, releases, sessions, slugs,
+    sources, stacks, status, team_apps, team_invitations, team_members, team_permissions, teams, user_preferences,
+    webhooks,
 };
 use crate::served;
 use crate::signin;
@@ -120,6 +121,10 @@ fn accounts(table: Table<'_>) -> Table<'_> {
         .token(Method::GET, "/oauth/sessions", sessions::list)
         .token(Method::DELETE, "/oauth/sessions/{session}", sessions::delete)
         .token(Method::GET, "/favorites", favorites::list)
+        .token(Method::POST, "/favorites", favorites::create)
+        .token(Method::DELETE, "/favorites/{favorite}", favorites::delete)
+        .token(Method::GET, "/user/notifications", notifications::list)
+        .token(Method::PATCH, "/user/notifications/{notification}", notifications::update)
         .token(Method::POST, "/sources", sources::create)
 }
 

@@ -25,6 +25,7 @@ use crate::platform;
 use crate::rendezvous;
 use crate::routes::Owner;
 use crate::scan::Scan;
+use crate::stand_in;
 use crate::stream::{Client, Shared};
 use crate::worker::Worker;
 
@@ -55,10 +56,11 @@ pub(crate) struct Connection {
     name: Option<String>,
     /// Whether a secret may come instead of a request: it speaks TLS and did not say that it speaks HTTP.
     may_be_rendezvous: bool,
+    /// Whether a `CONNECT` led here.
+    pub(crate) is_inside: bool,
     /// Whether there were too many connections when it came.
     pub(crate) is_surplus: bool,
     /// Its place among those that a `slipway connect` carries, if it is one.
-    #[expect(dead_code, reason = "it is held until the connection ends")]
     carried: Option<connect::Place>,
 }
 
@@ -73,6 +75,8 @@ pub(crate) enum Next {
     Cut,
     /// It is reset, as a clean end would look like the end of the answer.
     Reset,
+    /// It is taken for a new one: `crate::stand_in`.
+    Inside,
 }
 
 impl Next {
@@ -90,24 +94,9 @@ impl Next {
 /// Serves a connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) {
     let Some(mut connection) = open(worker, socket, is_surplus).await else { return };
-    if connection.may_be_rendezvous
-        && let Some(secret) = rendezvous::secret(&mut connection).await
-    {
-        return rendezvous::serve(&mut connection, secret).await;
-    }
-    let mut idle = connection.worker.timeouts.first_bytes;
-    loop {
-        let next = match connection.next_head(idle).await {
-            Ok(Some(head)) => Box::pin(connection.request(head)).await,
-            Ok(None) => Next::Cut,
-            Err(refusal) => connection.refuse(refusal).await,
-        };
-        match next {
-            Next::Reuse if !connection.is_surplus => idle = connection.worker.timeouts.keep_alive,
-            Next::Reuse | Next::Close => return connection.close().await,
-            Next::Cut => return,
-            Next::Reset => return connection.stream.reset_on_close(),
-        }
+    while connection.run().await == Next::Inside {
+        let Some(inside) = Box::pin(connection.inside()).await else { return };
+        connection = inside;
     }
 }
 
@@ -117,10 +106,7 @@ async fn open(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) -> Option
     let port = socket.local_addr().ok()?.port();
     socket.set_nodelay(true).ok()?;
     let mut first = [0];
-    let peeked = tokio::select! {
-        peeked = timeout(worker.timeouts.first_bytes, socket.peek(&mut first)) => peeked.ok()?.ok()?,
-        () = worker.closing() => return None,
-    };
+    let peeked = first_byte(&worker, socket.peek(&mut first)).await?;
     let mut carried = None;
     worker.current.first(worker.timeouts.first_bytes).await;
     let (stream, Named { name, protocol: said }) = match first {
@@ -139,10 +125,29 @@ async fn open(worker: Rc<Worker>, socket: TcpStream, is_surplus: bool) -> Option
         [byte] if may_begin_http(byte) => (Client::Plain(socket), Named::default()),
         _ => return None,
     };
-    let protocol = if matches!(stream, Client::Tls(_) | Client::CarriedTls(_)) { "https" } else { "http" };
-    let may_be_rendezvous = protocol == "https" && !said;
-    let (stream, buffer) = (Shared::new(stream), BytesMut::new());
-    Some(Connection { worker, stream, buffer, client, port, protocol, name, may_be_rendezvous, is_surplus, carried })
+    let (protocol, may_be_rendezvous) = spoken(&stream, said);
+    let (stream, buffer, is_inside) = (Shared::new(stream), BytesMut::new(), false);
+    Some(Connection {
+        worker,
+        stream,
+        buffer,
+        client,
+        port,
+        protocol,
+        name,
+        may_be_rendezvous,
+        is_inside,
+        is_surplus,
+        carried,
+    })
+}
+
+/// The name of what is spoken, and whether a secret may come.
+fn spoken(stream: &Client, said: bool) -> (&'static str, bool) {
+    match stream {
+        Client::Tls(_) | Client::CarriedTls(_) => ("https", !said),
+        Client::Plain(_) | Client::Carried(_) => ("http", false),
+    }
 }
 
 /// What a client said before it said anything.
@@ -173,24 +178,98 @@ where
 /// What a `slipway connect` carries is taken for a connection of its own, by the same first byte.
 async fn carry(worker: &Worker, stream: TlsStream<TcpStream>) -> Option<(Client, Named, connect::Place)> {
     let place = worker.carried.take()?;
-    let mut carried = Carried::new(stream);
-    let first = tokio::select! {
-        first = timeout(worker.timeouts.first_bytes, carried.peek()) => first.ok()?.ok()??,
-        () = worker.closing() => return None,
-    };
-    match first {
+    let (stream, named) = within(worker, Carried::new(stream)).await?;
+    Some((stream, named, place))
+}
+
+async fn within(worker: &Worker, mut carried: Carried) -> Option<(Client, Named)> {
+    match first_byte(worker, carried.peek()).await?? {
         TLS_HANDSHAKE => {
             let (stream, named) = handshake(worker, carried).await?;
             // One in another would be no use to anybody but those who look for the end of our memory.
             let nested = connect::is_chosen(stream.get_ref().1);
-            (!nested).then(|| (Client::CarriedTls(Box::new(stream)), named, place))
+            (!nested).then(|| (Client::CarriedTls(Box::new(stream)), named))
         }
-        byte if may_begin_http(byte) => Some((Client::Carried(Box::new(carried)), Named::default(), place)),
+        byte if may_begin_http(byte) => Some((Client::Carried(Box::new(carried)), Named::default())),
         _ => None,
     }
 }
 
+/// What a look at the first byte finds, if it comes in time.
+async fn first_byte<T>(worker: &Worker, look: impl Future<Output = std::io::Result<T>>) -> Option<T> {
+    tokio::select! {
+        found = timeout(worker.timeouts.first_bytes, look) => found.ok()?.ok(),
+        () = worker.closing() => None,
+    }
+}
+
 impl Connection {
+    /// Serves what comes, to the end or to a `CONNECT`.
+    async fn run(&mut self) -> Next {
+        if self.may_be_rendezvous
+            && let Some(secret) = rendezvous::secret(self).await
+        {
+            rendezvous::serve(self, secret).await;
+            return Next::Cut;
+        }
+        let mut idle = self.worker.timeouts.first_bytes;
+        loop {
+            let next = match self.next_head(idle).await {
+                Ok(Some(head)) => Box::pin(self.request(head)).await,
+                Ok(None) => Next::Cut,
+                Err(refusal) => self.refuse(refusal).await,
+            };
+            match next {
+                Next::Reuse if !self.is_surplus => idle = self.worker.timeouts.keep_alive,
+                Next::Reuse | Next::Close => self.close().await,
+                Next::Reset => self.stream.reset_on_close(),
+                Next::Cut | Next::Inside => {}
+            }
+            if next != Next::Reuse || self.is_surplus {
+                return next;
+            }
+        }
+    }
+
+    /// What a `CONNECT` leads to: the same socket, of which the first byte decides again.
+    async fn inside(self) -> Option<Self> {
+        let Self { worker, stream, client, port, is_surplus, carried, .. } = self;
+        let (stream, named) = match stream.into_inner()? {
+            Client::Plain(socket) => {
+                let mut first = [0];
+                let peeked = first_byte(&worker, socket.peek(&mut first)).await?;
+                match first {
+                    _ if peeked == 0 => return None,
+                    [TLS_HANDSHAKE] => {
+                        let (stream, named) = handshake(&worker, socket).await?;
+                        // An agent carries; it is not carried.
+                        (!connect::is_chosen(stream.get_ref().1)).then(|| (Client::Tls(Box::new(stream)), named))?
+                    }
+                    [byte] if may_begin_http(byte) => (Client::Plain(socket), Named::default()),
+                    _ => return None,
+                }
+            }
+            Client::Carried(carried) => within(&worker, *carried).await?,
+            // `crate::stand_in` refuses it before.
+            Client::Tls(_) | Client::CarriedTls(_) => return None,
+        };
+        let (protocol, may_be_rendezvous) = spoken(&stream, named.protocol);
+        let (stream, buffer, name, is_inside) = (Shared::new(stream), BytesMut::new(), named.name, true);
+        Some(Self {
+            worker,
+            stream,
+            buffer,
+            client,
+            port,
+            protocol,
+            name,
+            may_be_rendezvous,
+            is_inside,
+            is_surplus,
+            carried,
+        })
+    }
+
     /// The next request's head; `None` when the client left or said nothing for `idle`, or the router shuts down.
     async fn next_head(&mut self, idle: Duration) -> Result<Option<Head>, Refusal> {
         if self.buffer.is_empty() {
@@ -219,6 +298,9 @@ impl Connection {
     /// Serves one request by the host it names.
     async fn request(&mut self, head: Head) -> Next {
         let host = head.host.as_ref().map(host::normal).unwrap_or_default();
+        if head.method == http::Method::CONNECT {
+            return stand_in::answer(self, &head, &host).await;
+        }
         match self.worker.current.routes().owner(&host) {
             Owner::App(app) => app::serve(self, head, host, app).await,
             Owner::Platform => platform::serve(self, head).await,
@@ -245,7 +327,7 @@ impl Connection {
     }
 
     /// Answers a request with a page and without reading its body.
-    async fn say(&mut self, head: &Head, page: Page) -> Next {
+    pub(crate) async fn say(&mut self, head: &Head, page: Page) -> Next {
         let mut answer = self.answer(head, self.worker.timeouts.idle);
         answer.keep_alive &= head.framing.is_empty();
         let written = answer.page(page).await;

@@ -19,7 +19,7 @@ use crate::limits::{HEADERS, METHOD, Refusal};
 pub(crate) struct Head {
     /// Its method.
     pub(crate) method: Method,
-    /// Path and query; `*` for `OPTIONS *`.
+    /// Path and query; `*` for `OPTIONS *`; `/` for `CONNECT`, which has none.
     pub(crate) target: PathAndQuery,
     /// HTTP/1.0 or HTTP/1.1.
     pub(crate) version: Version,
@@ -82,7 +82,7 @@ fn understand(bytes: &Bytes, request: &httparse::Request<'_, '_>) -> Result<Head
     let upgrades = says(&headers, &CONNECTION, "upgrade") && version == Version::HTTP_11;
     let framing = framing::decide(version, &headers)?;
     Ok(Head {
-        host: host(version, &headers, named)?,
+        host: host(&method, version, &headers, named)?,
         framing,
         keep_alive: keeps_alive(version, &headers),
         upgrade: headers.get(UPGRADE).filter(|_| upgrades && framing == Framing::None).cloned(),
@@ -99,7 +99,6 @@ fn method(text: &str) -> Result<Method, Refusal> {
         return Err(Refusal::Malformed("a method of more than 127 characters"));
     }
     match Method::from_bytes(text.as_bytes()) {
-        Ok(Method::CONNECT) => Err(Refusal::Connect),
         Ok(method) => Ok(method),
         Err(_) => Err(Refusal::Malformed("a method that is no token")),
     }
@@ -124,6 +123,10 @@ fn target(method: &Method, text: &str) -> Result<(PathAndQuery, Option<Authority
     if text.contains('#') {
         return Err(NONE); // A fragment never leaves a browser; readers disagree about what to do with one.
     }
+    if method == Method::CONNECT {
+        let named = text.parse::<Authority>().ok().filter(|named| named.port_u16().is_some() && is_plain(named));
+        return Ok((PathAndQuery::from_static("/"), Some(named.ok_or(NONE)?)));
+    }
     if text.starts_with('/') || (text == "*" && method == Method::OPTIONS) {
         return Ok((text.parse().map_err(|_| NONE)?, None));
     }
@@ -136,8 +139,14 @@ fn target(method: &Method, text: &str) -> Result<(PathAndQuery, Option<Authority
     }
 }
 
-/// The one host: that of `Host`, with which an absolute target must agree.
-fn host(version: Version, headers: &HeaderMap, named: Option<Authority>) -> Result<Option<Authority>, Refusal> {
+/// The one host: that of `Host`, with which an absolute target must agree. In a `CONNECT` the target alone counts: clients
+/// name the proxy in `Host`.
+fn host(
+    method: &Method,
+    version: Version,
+    headers: &HeaderMap,
+    named: Option<Authority>,
+) -> Result<Option<Authority>, Refusal> {
     let mut values = headers.get_all(HOST).iter();
     let host = match (values.next(), values.next()) {
         (Some(_), Some(_)) => return Err(Refusal::Malformed("two Host headers")),
@@ -146,6 +155,7 @@ fn host(version: Version, headers: &HeaderMap, named: Option<Authority>) -> Resu
         (Some(value), None) => authority(value)?,
     };
     match named {
+        Some(named) if method == Method::CONNECT => Ok(Some(named)),
         Some(named) if !named.as_str().eq_ignore_ascii_case(host.as_str()) => {
             Err(Refusal::Malformed("a target that disagrees with Host"))
         }
@@ -155,8 +165,11 @@ fn host(version: Version, headers: &HeaderMap, named: Option<Authority>) -> Resu
 
 fn authority(value: &HeaderValue) -> Result<Authority, Refusal> {
     let authority = Authority::try_from(value.as_bytes()).map_err(|_| Refusal::Malformed("a Host that is none"))?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-    if authority.as_str().chars().all(plain) { Ok(authority) } else { Err(Refusal::Malformed("a Host that is none")) }
+    if is_plain(&authority) { Ok(authority) } else { Err(Refusal::Malformed("a Host that is none")) }
+}
+
+fn is_plain(authority: &Authority) -> bool {
+    authority.as_str().chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']'))
 }
 
 fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
@@ -235,7 +248,21 @@ mod tests {
         ] {
             assert!(matches!(read(bad), Err(Refusal::Malformed(_))), "{bad:?}");
         }
-        assert_eq!(read("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").unwrap_err(), Refusal::Connect);
+        for bad in [
+            "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "CONNECT a@b:1 HTTP/1.0\r\n\r\n",
+        ] {
+            assert!(matches!(read(bad), Err(Refusal::Malformed(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_connect_means_its_target() {
+        for host in ["a.example:443", "127.0.0.1:5080"] {
+            let head = read(&format!("CONNECT a.example:443 HTTP/1.1\r\nHost: {host}\r\n\r\n")).unwrap();
+            assert_eq!((head.method, head.host.unwrap().as_str()), (Method::CONNECT, "a.example:443"));
+        }
     }
 
     #[test]

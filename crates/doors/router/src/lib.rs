@@ -63,6 +63,7 @@ mod rendezvous;
 mod routes;
 mod scan;
 mod session;
+mod stand_in;
 mod stream;
 mod tls;
 mod trace;

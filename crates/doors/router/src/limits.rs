@@ -33,9 +33,6 @@ pub(crate) enum Refusal {
     /// A header, or all of them together, are too large or too many.
     #[error("the headers are too large or too many")]
     LargeHead,
-    /// `CONNECT`, which Heroku does not support.
-    #[error("the method CONNECT is not supported")]
-    Connect,
     /// The head did not arrive in time.
     #[error("the request's head took too long")]
     Slow,
@@ -48,7 +45,6 @@ impl Refusal {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::LongRequestLine => StatusCode::URI_TOO_LONG,
             Self::LargeHead => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
         }
     }

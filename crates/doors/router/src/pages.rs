@@ -34,6 +34,13 @@ pub(crate) fn no_such_app() -> Page {
     Page { status: StatusCode::NOT_FOUND, html: html("No such app", "There is no app at this address.") }
 }
 
+/// The page for a `CONNECT` to a host that the platform does not stand in for.
+pub(crate) fn no_proxy() -> Page {
+    let text = "This is no proxy: it stands in for a few of Heroku's hosts, by which the heroku command reaches this \
+                platform, and leads nowhere else. Take its address out of HTTP_PROXY and HTTPS_PROXY.";
+    Page { status: StatusCode::FORBIDDEN, html: html("Not a proxy", text) }
+}
+
 /// The page for a request that could not be read.
 pub(crate) fn refused(status: StatusCode) -> Page {
     Page { status, html: html(status.canonical_reason().unwrap_or("Bad request"), "The request was not accepted.") }
@@ -59,6 +66,7 @@ mod tests {
         assert_eq!(of_code(Code::H81).status, 502);
         assert!(of_code(Code::H12).html.contains("Application error"));
         assert_eq!(no_such_app().status, 404);
+        assert_eq!(no_proxy().status, 403);
         assert_eq!(refused(StatusCode::URI_TOO_LONG).status, 414);
     }
 }

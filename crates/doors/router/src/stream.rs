@@ -52,6 +52,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         Self(Rc::new(RefCell::new(stream)))
     }
 
+    /// The socket itself; nothing if another half still has it.
+    pub(crate) fn into_inner(self) -> Option<S> {
+        Rc::into_inner(self.0).map(RefCell::into_inner)
+    }
+
     /// Reads what is there, at least a byte, to the end of `into`; 0 at the end of the stream. May be cancelled.
     pub(crate) async fn read(&self, into: &mut BytesMut) -> io::Result<usize> {
         poll_fn(|context| self.poll_read(context, into)).await

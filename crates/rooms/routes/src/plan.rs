@@ -49,7 +49,10 @@ pub fn plan(known: &Known, config: &Config) -> Table {
             hosts.insert(host, table.apps.len());
         }
         for domain in domains.get(&app.id).into_iter().flatten() {
-            hosts.insert(domain.hostname.to_string(), table.apps.len());
+            let host = domain.hostname.to_string();
+            if !table.platform.contains(&host) {
+                hosts.insert(host, table.apps.len());
+            }
         }
         let web = web(
             commands.get(&app.id).copied(),

@@ -5,7 +5,7 @@ use std::fs;
 use super::error::Error;
 use super::known::Known;
 use super::url::PlatformUrl;
-use crate::env::{exports, merged, say_exports, trusted_but};
+use crate::env::{exports, merged, say_exports, say_function, trusted_but};
 
 /// Where systems keep the authorities they trust: Debian and its kin, Red Hat and its kin, Alpine and others.
 const HOSTS: [&str; 3] =
@@ -18,6 +18,8 @@ pub(crate) fn print(url: Option<&PlatformUrl>) -> Result<(), Error> {
     let (authority, bundle) = (known.read("ca.pem")?, known.file("bundle.pem"));
     let host = HOSTS.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default();
     known.write("bundle.pem", &merged(format!("{authority}{host}"), trusted_but(&bundle)))?;
-    say_exports(exports(known.listening()?.port(), &bundle.display().to_string()));
+    let port = known.listening()?.port();
+    say_exports(exports(port, &bundle.display().to_string()));
+    say_function(port);
     Ok(())
 }

@@ -25,7 +25,7 @@ use store::{Database, Store};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
-use vocabulary::{EgressAllow, Secret, Timestamp};
+use vocabulary::{EgressAllow, HEROKU_HOSTS, Secret, Timestamp};
 use webhooks::Webhooks;
 use work::{Jobs, Wakers};
 
@@ -228,16 +228,19 @@ fn make_routes(
     addresses.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
     addresses.sort_unstable();
     addresses.dedup();
-    let leaf =
-        authority.platform_leaf(&settings.domain, &addresses).map_err(doing("sign the platform's certificate"))?;
+    let sign = doing("sign the platform's certificates");
+    let leaves =
+        authority.platform_leaf(&settings.domain, &addresses).and_then(|own| Ok(vec![own, authority.heroku_leaf()?]));
+    let leaves = leaves.map_err(sign)?;
     let mut platform_hosts = vec![settings.domain.clone()];
     platform_hosts.extend(PLATFORM_HOSTS.map(|host| format!("{host}.{}", settings.domain)));
+    platform_hosts.extend(HEROKU_HOSTS.map(str::to_owned));
     let (replace, complaints) = mpsc::channel(1);
     tokio::spawn(complain(complaints, inheritance.fd("complain")?));
     let config = routes::Config {
         domain: settings.domain.clone(),
         platform_hosts,
-        leaves: vec![leaf],
+        leaves,
         signer: Signer::new(move |host| authority.app_leaf(host)),
         router_uid: router_uid()?,
     };

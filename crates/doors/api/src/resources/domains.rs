@@ -10,7 +10,7 @@ use serde::Deserialize;
 use store::Write;
 use store::apps::App;
 use store::domains::Domain as Row;
-use vocabulary::Hostname;
+use vocabulary::{HEROKU_HOSTS, Hostname};
 
 use crate::http::body::Body;
 use crate::http::error::{Error, Result};
@@ -65,6 +65,9 @@ pub(crate) async fn create(
     let ours = &state.hosts.domain;
     if bare == ours || bare.strip_suffix(ours).is_some_and(|rest| rest.ends_with('.')) {
         return Err(Error::invalid(format!("{hostname}: names under {ours} belong to the platform.")));
+    }
+    if HEROKU_HOSTS.contains(&bare) {
+        return Err(Error::invalid(format!("{hostname}: the platform stands in for this host of Heroku's.")));
     }
     let mut write = state.store.write_by(own.caller.account.id).await?;
     may_have(&mut write, &own.app, &hostname).await?;

@@ -23,6 +23,7 @@ pub(crate) mod keys;
 pub(crate) mod log_sessions;
 pub(crate) mod missing;
 pub(crate) mod none;
+pub(crate) mod notifications;
 pub(crate) mod oauth_clients;
 pub(crate) mod oauth_tokens;
 pub(crate) mod regions;

@@ -122,6 +122,9 @@ async fn app_things(api: &Api) -> Vec<(&'static str, String)> {
     api.app("maguro").await;
     let wish = json!({"app": "maguro", "recipient": "stranger@example.com"});
     let transfer = made(api, owner, "/account/app-transfers", wish).await;
+    let favorite = made(api, owner, "/favorites", json!({"type": "app", "resource_id": "sushi"})).await;
+    let stranger = store::accounts::by_email(&api.store, "stranger@example.com").await.unwrap().unwrap();
+    let told = store::notifications::list(&api.store, stranger.id).await.unwrap();
     made(api, owner, "/apps/sushi/domains", json!({"hostname": "one.example.com", "sni_endpoint": null})).await;
     api.deploy("sushi", "web: node index.js\nworker: node worker.js\n").await;
     dyno(api).await;
@@ -132,6 +135,8 @@ async fn app_things(api: &Api) -> Vec<(&'static str, String)> {
     vec![
         ("webhook", text(&webhook["id"])),
         ("transfer", text(&transfer["id"])),
+        ("favorite", text(&favorite["id"])),
+        ("notification", told.first().unwrap().id.to_string()),
         ("domain", "one.example.com".to_owned()),
         ("collaborator", "collaborator@example.com".to_owned()),
         ("dyno", "web.1".to_owned()),

@@ -13,7 +13,7 @@ use crate::tables::handshake_over;
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const ASKED: &[u8] = b"GET / HTTP/1.1\r\nHost: sushi.localhost\r\nConnection: close\r\n\r\n";
 
-async fn carried(house: &House) -> TlsStream<TcpStream> {
+pub(crate) async fn carried(house: &House) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(house.address).await.unwrap();
     let carried = handshake_over(stream, "localhost", router::CONNECT_PROTOCOL).await.unwrap();
     assert_eq!(carried.get_ref().1.alpn_protocol(), Some(router::CONNECT_PROTOCOL));

@@ -200,7 +200,7 @@ pub(crate) fn table(version: u64, web: Web) -> Table {
     let app = AppRoute { app: AppId::new(), name: "sushi".parse().unwrap(), maintenance: false, web };
     Table {
         version,
-        platform: vec!["localhost".to_owned()],
+        platform: vec!["localhost".to_owned(), "telex.heroku.com".to_owned()],
         domain: "localhost".to_owned(),
         hosts: BTreeMap::from([("sushi.localhost".to_owned(), 0)]),
         apps: vec![app],

@@ -9,4 +9,5 @@ mod harness;
 mod platform;
 mod rendezvous;
 mod smuggling;
+mod stand_in;
 mod tables;
