@@ -52,7 +52,7 @@ async fn nobody_marks_or_sees_marked_what_they_cannot_see() {
     api.app("sushi").await;
     let body = json!({"type": "app", "resource_id": "sushi"});
     let hidden = api.with(&ben, Method::POST, "/favorites", body.clone()).await;
-    assert_eq!((hidden.status, hidden.id()), (StatusCode::NOT_FOUND, "not_found"));
+    assert_eq!((hidden.status, hidden.id()), (StatusCode::FORBIDDEN, "forbidden"), "as of the app itself");
     api.owner(Method::POST, "/apps/sushi/collaborators", json!({"user": BEN})).await;
     let own = api.owner(Method::POST, "/favorites", body.clone()).await;
     let made = api.with(&ben, Method::POST, "/favorites", body).await;

@@ -537,7 +537,8 @@ fn one_pass_mends_the_network_of_dynos_without_an_engine() {
         let mended = repair(&config).await.unwrap();
         let words = ["ip_forward", "table inet slipway-test", "table ip filter, chain FORWARD"];
         assert!(mended.len() == 3 && mended.iter().zip(words).all(|(told, word)| told.contains(word)), "{mended:?}");
-        assert!(one.gets(PUBLIC).await && !one.gets(PRIVATE).await);
+        until(Duration::from_secs(5), async || one.gets(PUBLIC).await).await;
+        assert!(!one.gets(PRIVATE).await);
         assert_eq!(repair(&config).await.unwrap(), [""; 0]);
     });
 }
