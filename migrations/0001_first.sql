@@ -294,6 +294,17 @@ CREATE TABLE builds (
 );
 CREATE INDEX builds_by_app ON builds (app_id, created_at);
 
+CREATE TABLE uploads (
+    id TEXT PRIMARY KEY NOT NULL,        -- the part of the upload's address that is its own
+    account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    blob TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    used INTEGER NOT NULL,               -- whether a build has it
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX uploads_by_account ON uploads (account_id);
+CREATE INDEX uploads_by_blob ON uploads (blob);
+
 CREATE TABLE formation (
     id TEXT PRIMARY KEY NOT NULL,
     app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,

@@ -59,6 +59,7 @@ pub mod stacks;
 pub mod team_invitations;
 pub mod team_members;
 pub mod teams;
+pub mod uploads;
 pub mod user_preferences;
 pub mod webhooks;
 

@@ -6,7 +6,7 @@
 mod support;
 
 use store::apps::ConfigVars;
-use store::{accounts, apps, authorizations, facts, jobs, layers, releases, second_factors, slugs};
+use store::{accounts, apps, authorizations, facts, jobs, layers, releases, second_factors, slugs, uploads};
 use vocabulary::{AppId, Digest, ProcessTypes, ReleaseEvent, ReleaseStatus, Secret, SlugId, Stack, Timestamp};
 
 use crate::support::Scratch;
@@ -413,7 +413,40 @@ async fn a_text_that_one_database_cannot_hold_is_refused_by_both(scratch: Scratc
     assert!(refused.unwrap_err().is_bad_text());
 }
 
+async fn an_account_s_uploads_are_kept_while_there_is_room_and_for_their_time(scratch: Scratch) {
+    let store = &scratch.store;
+    let account = account(store).await;
+    let room = uploads::Room { uploads: 2, bytes: 100 };
+    let place = async |id: &str, number: u8, bytes: i64| {
+        let (id, blob, at) = (id.to_owned(), digest(number), Timestamp::from_micros(i64::from(number)));
+        let new = uploads::Upload { id, account_id: account.id, blob, bytes, created_at: at };
+        let mut write = store.write().await.unwrap();
+        let placed = uploads::place(&mut write, &new, room).await.unwrap();
+        if placed {
+            write.commit().await.unwrap();
+        }
+        placed
+    };
+    assert!(place("a", 1, 40).await && place("b", 2, 40).await);
+    assert!(!place("c", 3, 1).await, "two wait");
+    assert!(!place("b", 4, 61).await, "and have so many bytes");
+    assert!(place("b", 4, 60).await, "one takes its own place");
+    let mut write = store.write().await.unwrap();
+    uploads::mark_used(&mut write, &digest(1)).await.unwrap();
+    write.commit().await.unwrap();
+    assert!(place("c", 5, 40).await, "what a build has makes room");
+    let at = |micros| Timestamp::from_micros(micros);
+    assert!(uploads::get(store, "a", at(0)).await.unwrap().is_none());
+    assert_eq!(uploads::get(store, "b", at(0)).await.unwrap().unwrap().blob, digest(4));
+    assert!(uploads::get(store, "b", at(4)).await.unwrap().is_none(), "its time is over");
+    let mut write = store.write().await.unwrap();
+    assert_eq!(uploads::forget(&mut write, at(4)).await.unwrap(), 1);
+    write.commit().await.unwrap();
+    assert_eq!(uploads::blobs(store).await.unwrap(), [digest(5)]);
+}
+
 on_both!(
+    an_account_s_uploads_are_kept_while_there_is_room_and_for_their_time,
     a_text_that_one_database_cannot_hold_is_refused_by_both,
     what_is_read_in_a_write_stays_so_until_it_ends,
     lists_come_in_the_order_of_their_bytes,

@@ -116,6 +116,53 @@ async fn an_account_uploads_only_so_much_at_a_time() {
 }
 
 #[tokio::test]
+async fn an_uploaded_source_is_there_after_a_restart_whole_or_not_at_all() {
+    let mut api = Api::start().await;
+    api.app("sushi").await;
+    let source = api.owner(Method::POST, "/sources", Value::Null).await.json;
+    let url = source["source_blob"]["put_url"].clone();
+    let upload = |body: axum::body::Body| request(Method::PUT, &path(&url), None).body(body).unwrap();
+    assert_eq!(api.send_raw(upload("an archive".into())).await.status, StatusCode::OK);
+    // A second upload that breaks off leaves the first.
+    let pieces: [Result<&'static [u8], std::io::Error>; 2] =
+        [Ok(b"another"), Err(std::io::ErrorKind::BrokenPipe.into())];
+    let broken = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
+    assert_eq!(api.send_raw(upload(broken)).await.status, StatusCode::BAD_REQUEST);
+    api.fresh_limits();
+    let read = api.send(request(Method::GET, &path(&url), None), Value::Null).await;
+    assert_eq!(read.text, "an archive");
+    let build = api.owner(Method::POST, "/apps/sushi/builds", json!({"source_blob": {"url": url}})).await;
+    assert_eq!(build.status, StatusCode::CREATED, "{}", build.text);
+}
+
+#[tokio::test]
+async fn an_account_s_uploads_wait_up_to_a_bound_and_those_that_are_built_make_room() {
+    let api = Api::start().await;
+    api.app("sushi").await;
+    let upload = async |text: String| {
+        let source = api.owner(Method::POST, "/sources", Value::Null).await.json;
+        let url = source["source_blob"]["put_url"].clone();
+        let put = request(Method::PUT, &path(&url), None).body(text.into()).unwrap();
+        (api.send_raw(put).await.status, url)
+    };
+    let (_, first) = upload("0".to_owned()).await;
+    for number in 1..64 {
+        assert_eq!(upload(number.to_string()).await.0, StatusCode::OK, "{number}");
+    }
+    let (refused, lost) = upload("one more".to_owned()).await;
+    assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
+    let build = async |url: &Value| {
+        let build = json!({"source_blob": {"url": url}});
+        api.owner(Method::POST, "/apps/sushi/builds", build).await.status
+    };
+    assert_eq!(build(&lost).await, StatusCode::UNPROCESSABLE_ENTITY, "nothing of it is there");
+    assert_eq!(build(&first).await, StatusCode::CREATED);
+    let (placed, url) = upload("one more".to_owned()).await;
+    assert_eq!((placed, build(&url).await), (StatusCode::OK, StatusCode::CREATED));
+    assert_eq!(build(&first).await, StatusCode::UNPROCESSABLE_ENTITY, "it made room");
+}
+
+#[tokio::test]
 async fn a_log_is_read_as_text_and_as_events() {
     let api = Api::start().await;
     let app = api.app("sushi").await["id"].as_str().unwrap().parse().unwrap();

@@ -12,7 +12,7 @@
 //! | build cache | it is the app's latest on its stack |
 //! | runtime | a slug that is kept has it, or a build asked for it within 30 days |
 //! | layer and its blob | a slug that is kept, a build cache or a runtime has it, or somebody holds a pin |
-//! | source | its build has not ended; before that, for an hour after its upload |
+//! | source | its build has not ended; before that, for an hour after its upload, restarts or not |
 //! | image on the host | its layer belongs to a cache, a runtime, a slug of one of the newest 5 releases, or an instance; the others are made again from their blobs |
 //! | output of a build or release phase | it is one of the newest 20 of its app, or younger than 30 days, or not ended |
 //! | repository | its app is there; inside, what nothing leads to goes after a day |
@@ -64,6 +64,8 @@ pub struct Config {
     pub age: Duration,
     /// How long a runtime that no slug has waits for the next build that asks for it. 30 days.
     pub runtimes: Duration,
+    /// How long an uploaded source waits for the build that names it. 1 hour, as long as its address is good for.
+    pub uploads: Duration,
     /// The slugs of so many of an app's newest releases have images on the host, so that going back is as fast as
     /// starting. 5.
     pub warm: u32,
@@ -81,6 +83,7 @@ impl Default for Config {
             releases: 20,
             age: Duration::from_hours(30 * 24),
             runtimes: Duration::from_hours(30 * 24),
+            uploads: Duration::from_hours(1),
             warm: 5,
             budget: 1000,
             timer: Duration::from_mins(10),

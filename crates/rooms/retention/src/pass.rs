@@ -14,6 +14,7 @@ use crate::{Error, Retention, Rule, judge};
 pub(crate) struct Freed {
     slugs: usize,
     runtimes: u64,
+    uploads: u64,
     layers: usize,
     blobs: Swept,
     outputs: usize,
@@ -33,13 +34,14 @@ impl Freed {
 
     pub(crate) fn log(&self) {
         let things = self.slugs + self.layers + self.blobs.files + self.outputs + self.repositories + self.instances;
-        if things == 0 && self.runtimes == 0 && self.images.images == 0 {
+        if things == 0 && self.runtimes + self.uploads == 0 && self.images.images == 0 {
             return;
         }
         tracing::info!(
             bytes = self.blobs.bytes + self.output_bytes + self.images.bytes,
             slugs = self.slugs,
             runtimes = self.runtimes,
+            uploads = self.uploads,
             layers = self.layers,
             blobs = self.blobs.files,
             outputs = self.outputs,
@@ -85,6 +87,7 @@ impl Retention {
         freed.runtimes = store::layers::drop_unused_runtimes(&mut write, ago(self.config.runtimes)).await?;
         // Read within the write: a build that pins a layer from here on writes its rows after this write.
         freed.layers = store::layers::drop_unreferenced(&mut write, &sweep.pinned()).await?.len();
+        freed.uploads = store::uploads::forget(&mut write, ago(self.config.uploads)).await?;
         write.commit().await?;
         crashpoints::reach(Point::RetentionRowsGone);
         Ok(verdict.cold.into_iter().collect())
@@ -92,6 +95,8 @@ impl Retention {
 
     async fn delete_blobs(&self, sweep: Sweep, freed: &mut Freed) -> Result<Sweep, Error> {
         let mut referenced = store::layers::blobs(&self.store).await?;
+        // In this order: a build that begins has its source by its upload before, and by its own row after.
+        referenced.extend(store::uploads::blobs(&self.store).await?);
         referenced.extend(store::builds::pending_sources(&self.store).await?);
         let budget = self.config.budget;
         let (sweep, swept) = blocking(move || {

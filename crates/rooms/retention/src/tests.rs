@@ -346,3 +346,30 @@ async fn a_repository_is_looked_at_once_in_a_while() {
     case.pass().await;
     assert_eq!(case.host.lock().unwrap().tidied, [case.app.id]);
 }
+
+#[tokio::test]
+async fn an_upload_keeps_its_source_for_an_hour_though_nobody_holds_it() {
+    let mut case = Case::new().await;
+    let digest = (*case.blob("a source")).clone();
+    let mut write = case.store.write().await.unwrap();
+    let now = Timestamp::now().micros();
+    let owner = case.app.owner_id;
+    let upload = |id: &str, created_at| store::uploads::Upload {
+        id: id.to_owned(),
+        account_id: owner,
+        blob: digest.clone(),
+        bytes: 8,
+        created_at: Timestamp::from_micros(created_at),
+    };
+    let room = store::uploads::Room { uploads: 2, bytes: 16 };
+    store::uploads::place(&mut write, &upload("new", now), room).await.unwrap();
+    write.commit().await.unwrap();
+    case.pass().await;
+    assert!(case.blobs.get(&digest).is_ok());
+    let mut write = case.store.write().await.unwrap();
+    store::uploads::place(&mut write, &upload("new", now - 3_600_000_000), room).await.unwrap();
+    write.commit().await.unwrap();
+    case.pass().await;
+    assert!(case.blobs.get(&digest).is_err());
+    assert!(store::uploads::blobs(&case.store).await.unwrap().is_empty());
+}

@@ -58,7 +58,7 @@ pub(crate) async fn create(
     Body(body): Body<Create>,
 ) -> Result<(StatusCode, Json<schema::Build>)> {
     let asked = &body.source_blob;
-    let source = uploaded(&state, asked)?;
+    let source = uploaded(&state, asked).await?;
     let new = builds::New {
         id: BuildId::new(),
         source: (*source).clone(),
@@ -125,10 +125,10 @@ pub(crate) async fn purge_cache(own: Permitted<Deploy>, State(state): State<Shar
 }
 
 /// The platform fetches nothing from addresses users name; what is to be built is uploaded to `POST /sources` first.
-fn uploaded(state: &ApiState, asked: &AskedSource) -> Result<Pin> {
+async fn uploaded(state: &ApiState, asked: &AskedSource) -> Result<Pin> {
     let message = "source_blob.url is no source that was uploaded here within the last hour: \
                    POST /sources gives an address to PUT the archive to. Other addresses are not fetched yet.";
-    let source = sources::uploaded(state, &asked.url).ok_or_else(|| Error::invalid(message))?;
+    let source = sources::uploaded(state, &asked.url).await?.ok_or_else(|| Error::invalid(message))?;
     let sum = asked.checksum.as_deref().map(|sum| sum.rsplit(':').next().unwrap_or(sum).to_lowercase());
     if sum.is_some_and(|sum| sum != source.as_str()) {
         return Err(Error::invalid("The source does not have the checksum source_blob.checksum says."));

@@ -1,9 +1,7 @@
 //! `/streams/sources`: where sources are uploaded to and read again.
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,11 +12,12 @@ use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
+use store::uploads::{Room, Upload};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use uuid::Uuid;
-use vocabulary::{AccountId, Digest};
-use work::{Full, Places, Tasks};
+use vocabulary::{AccountId, Digest, Timestamp};
+use work::{Full, Places};
 
 use crate::http::base::Base;
 use crate::http::error::{Error, Result};
@@ -32,8 +31,8 @@ const PATH: &str = "/streams/sources/";
 const GOOD_FOR: Duration = Duration::from_hours(1);
 /// The longest source in bytes (Heroku Dev Center, "Limits": 1 GB).
 const LIMIT: u64 = 1024 * 1024 * 1024;
-/// The most uploads remembered; then the oldest is forgotten.
-const MOST_UPLOADS: usize = 1024;
+/// What of one account may wait to be built: 64 uploads, 4 GiB.
+const ROOM: Room = Room { uploads: 64, bytes: 4 * 1024 * 1024 * 1024 };
 /// Uploads at a time: of all accounts, and of one.
 const AT_ONCE: (usize, usize) = (32, 8);
 /// How long a client may send nothing.
@@ -50,41 +49,15 @@ enum Place {
     Blob(Digest),
 }
 
-/// Which blob each upload became. It is kept in memory, for an hour: after a restart of control a source that was not
-/// built yet is uploaded again. The pin keeps the blob; a build that has begun keeps it by its row.
+/// Uploads under way. What was uploaded is a row of the store beside a blob, and outlives a restart.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    uploads: Arc<Mutex<HashMap<Uuid, (Pin, Instant)>>>,
     places: Places<AccountId>,
-    /// One for each upload: lets go of it after its hour.
-    tasks: Tasks,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { uploads: Arc::default(), places: Places::new(AT_ONCE.0, AT_ONCE.1), tasks: Tasks::default() }
-    }
-}
-
-impl Sources {
-    fn insert(&self, id: Uuid, blob: Pin) {
-        let at = Instant::now();
-        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
-        if uploads.len() >= MOST_UPLOADS {
-            let oldest = uploads.iter().min_by_key(|(_, (_, at))| *at).map(|(id, _)| *id);
-            oldest.and_then(|id| uploads.remove(&id));
-        }
-        uploads.insert(id, (blob, at));
-        let uploads = Arc::clone(&self.uploads);
-        self.tasks.spawn(async move {
-            tokio::time::sleep(GOOD_FOR).await;
-            // A later upload to the same address has an hour of its own.
-            uploads.lock().unwrap_or_else(PoisonError::into_inner).retain(|one, (_, then)| *one != id || *then != at);
-        });
-    }
-
-    fn get(&self, id: Uuid) -> Option<Pin> {
-        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(blob, _)| blob.clone())
+        Self { places: Places::new(AT_ONCE.0, AT_ONCE.1) }
     }
 }
 
@@ -103,11 +76,14 @@ pub(crate) fn no_url(base: &Base) -> String {
     base.url(PATH)
 }
 
-/// The blob behind an address of ours, to be held until a build of it is recorded; nothing for any other address, or
-/// before the upload.
-pub(crate) fn uploaded(state: &ApiState, url: &str) -> Option<Pin> {
-    let (_, token) = url.split_once(PATH)?;
-    blob(state, &ticket::admit(&state.store, CONTEXT, token).ok()?)
+/// The blob behind an address of ours, to be held until a build of it is recorded; nothing for any other address, before
+/// the upload, or once its bytes are gone.
+pub(crate) async fn uploaded(state: &ApiState, url: &str) -> Result<Option<Pin>> {
+    let Some((_, token)) = url.split_once(PATH) else { return Ok(None) };
+    let Ok(place) = ticket::admit(&state.store, CONTEXT, token) else { return Ok(None) };
+    let blob = blob(state, &place).await?;
+    // Held from here on; what was collected just before is not there to be built.
+    Ok(blob.filter(|blob| state.blobs.get(blob).is_ok()))
 }
 
 fn url(state: &ApiState, base: &Base, place: &Place) -> Result<String> {
@@ -115,20 +91,46 @@ fn url(state: &ApiState, base: &Base, place: &Place) -> Result<String> {
     Ok(base.url(&format!("{PATH}{token}")))
 }
 
-fn blob(state: &ApiState, place: &Place) -> Option<Pin> {
-    match place {
-        Place::Upload(id, _) => state.sources.get(*id),
+async fn blob(state: &ApiState, place: &Place) -> Result<Option<Pin>> {
+    Ok(match place {
+        Place::Upload(id, _) => {
+            let micros = i64::try_from(GOOD_FOR.as_micros()).unwrap_or(i64::MAX);
+            let since = Timestamp::from_micros(Timestamp::now().micros().saturating_sub(micros));
+            let upload = store::uploads::get(&state.store, &id.to_string(), since).await?;
+            upload.map(|upload| state.blobs.pin(&upload.blob))
+        }
         Place::Blob(digest) => Some(state.blobs.pin(digest)),
-    }
+    })
 }
 
-/// `PUT /streams/sources/{token}`: the upload, once; a second one replaces the first.
+/// `PUT /streams/sources/{token}`: the upload, once; a second one replaces the first when it is whole.
 pub(crate) async fn put(State(state): State<Shared>, Path(token): Path<String>, body: Body) -> Result<StatusCode> {
     let Place::Upload(id, account) = ticket::admit(&state.store, CONTEXT, &token)? else { return Err(ticket::gone()) };
     let _place = state.sources.places.take(&account).map_err(full)?;
-    let blob = receive(body, state.blobs.draft()?).await?;
-    state.sources.insert(id, blob);
-    Ok(StatusCode::OK)
+    let (blob, bytes) = receive(body, state.blobs.draft()?).await?;
+    let new = Upload {
+        id: id.to_string(),
+        account_id: account,
+        blob: (*blob).clone(),
+        bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+        created_at: Timestamp::now(),
+    };
+    let mut write = state.store.write().await?;
+    let has_room = store::uploads::place(&mut write, &new, ROOM).await?;
+    if has_room {
+        write.commit().await?;
+    }
+    drop(blob);
+    // For the bytes of an older one, or of this one.
+    state.wakers.retention.wake();
+    if has_room { Ok(StatusCode::OK) } else { Err(no_room()) }
+}
+
+fn no_room() -> Error {
+    let (uploads, bytes) = (ROOM.uploads, ROOM.bytes / (1024 * 1024 * 1024));
+    Error::too_many(format!(
+        "Too many of your uploads wait to be built: {uploads} at most, and {bytes} GB. Build them, or try again in an hour."
+    ))
 }
 
 fn full(full: Full) -> Error {
@@ -141,7 +143,7 @@ fn full(full: Full) -> Error {
 /// `GET /streams/sources/{token}`
 pub(crate) async fn get(State(state): State<Shared>, Path(token): Path<String>) -> Result<Response> {
     let place: Place = ticket::admit(&state.store, CONTEXT, &token)?;
-    let blob = blob(&state, &place).ok_or_else(ticket::gone)?;
+    let blob = blob(&state, &place).await?.ok_or_else(ticket::gone)?;
     let file = tokio::fs::File::from_std(state.blobs.get(&blob).map_err(|_| ticket::gone())?);
     let body = Body::from_stream(stream::unfold(file, next));
     Ok(([(CONTENT_TYPE, "application/octet-stream")], body).into_response())
@@ -162,7 +164,7 @@ enum Piece {
 }
 
 /// Writes a body to the disk while it arrives. One that breaks off leaves nothing.
-async fn receive(body: Body, draft: Draft) -> Result<Pin> {
+async fn receive(body: Body, draft: Draft) -> Result<(Pin, u64)> {
     let (pieces, arriving) = mpsc::channel(IN_FLIGHT);
     let written = tokio::task::spawn_blocking(move || write(draft, arriving));
     let sent = send(body, pieces).await;
@@ -191,11 +193,11 @@ async fn send(body: Body, pieces: mpsc::Sender<Piece>) -> Result<()> {
     Ok(())
 }
 
-fn write(mut draft: Draft, mut pieces: mpsc::Receiver<Piece>) -> io::Result<Pin> {
+fn write(mut draft: Draft, mut pieces: mpsc::Receiver<Piece>) -> io::Result<(Pin, u64)> {
     while let Some(piece) = pieces.blocking_recv() {
         match piece {
             Piece::Bytes(bytes) => draft.write(&bytes)?,
-            Piece::End => return Ok(draft.finish()?.0),
+            Piece::End => return draft.finish(),
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())

@@ -92,6 +92,7 @@ pub(crate) const CASES: &[Case] = &[
     case("PUT", "/teams/{team}/invitations", r#"{"email": "stranger@example.com", "role": "viewer"}"#, 200),
     case("DELETE", "/teams/hollow/invitations/{invitation}", "", 200),
     by(Who::Stranger, case("POST", "/teams/invitations/{invited}/accept", "", 201)),
+    case("PUT", "/streams/sources/{upload}", "an archive", 200),
     case("PUT", "/teams/{team}/members", r#"{"email": "stranger@example.com", "role": "viewer"}"#, 200),
     case("POST", "/teams/{team}/members", r#"{"email": "stranger@example.com", "role": "member"}"#, 201),
     case("PATCH", "/teams/{team}/members", r#"{"email": "viewer@example.com", "role": "member"}"#, 200),
@@ -112,7 +113,6 @@ pub(crate) const RECORD_NOTHING: &[(&str, &str, &str)] = &[
     ("POST", "/apps/{app}/sources", "the address of an upload holds all of it, sealed"),
     ("POST", "/sources", "the address of an upload holds all of it, sealed"),
     ("POST", "/auth", "a login under way is its client's to begin again"),
-    ("PUT", "/streams/sources/{token}", "an upload is kept as a blob, and is its client's to repeat until it is built"),
 ];
 
 /// Whether a case is for an endpoint: its path with some of the parameters filled in.

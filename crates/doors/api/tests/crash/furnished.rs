@@ -141,6 +141,7 @@ async fn app_things(api: &Api) -> Vec<(&'static str, String)> {
         ("collaborator", "collaborator@example.com".to_owned()),
         ("dyno", "web.1".to_owned()),
         ("source", source),
+        ("upload", upload_token(api).await),
         ("build", build),
     ]
 }
@@ -172,6 +173,12 @@ async fn dyno(api: &Api) {
     store::layers::create(&mut write, &layer).await.unwrap();
     store::layers::set_build_cache(&mut write, app.id, Stack::default(), &digest).await.unwrap();
     write.commit().await.unwrap();
+}
+
+/// What an address to upload to ends with; nothing was uploaded there.
+async fn upload_token(api: &Api) -> String {
+    let place = made(api, &api.owner.token, "/sources", Value::Null).await;
+    text(&place["source_blob"]["put_url"]).rsplit('/').next().unwrap().to_owned()
 }
 
 /// The address of a source that is being built, which leads to its blob after a restart as well, and that build.
