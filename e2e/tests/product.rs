@@ -50,6 +50,7 @@ fn main() -> std::process::ExitCode {
         commands::buildpacks_are_set_added_removed_and_cleared,
         fixed_hosts::favorites_are_marked_listed_and_taken_away,
         fixed_hosts::who_was_let_in_is_told,
+        fixed_hosts::errors_of_an_app_are_counted,
         fixed_hosts::no_other_tool_of_the_shell_is_led_to_us,
         sharing::a_collaborator_works_on_anothers_app,
         sharing::a_team_has_apps_members_and_permissions,

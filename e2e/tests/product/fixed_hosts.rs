@@ -1,7 +1,7 @@
 //! The subcommands that reach for hosts no setting redirects, through the function that `slipway env` puts before the
 //! official command.
 
-use e2e::{Client, Failure, ensure};
+use e2e::{Client, Failure, ensure, until};
 
 pub fn favorites_are_marked_listed_and_taken_away(client: &Client) -> Result<(), Failure> {
     let repository = client.repository("hello")?;
@@ -32,6 +32,19 @@ pub fn who_was_let_in_is_told(client: &Client) -> Result<(), Failure> {
     ensure!(read.both().contains("No unread notifications"), "it was read: {}", read.both());
     let of_app = cleo.heroku_in_shell(&["notifications", "--read", "--app", &app])?.good()?;
     ensure!(of_app.stdout.contains(&format!("You can work on {app}")), "--read --app said: {}", of_app.both());
+    Ok(())
+}
+
+pub fn errors_of_an_app_are_counted(client: &Client) -> Result<(), Failure> {
+    let (_repository, app) = client.deploy("hello")?;
+    let errors = |flags: &[&str]| client.heroku_in_shell(&[&["apps:errors", "--app", &app], flags].concat())?.good();
+    ensure!(errors(&[])?.stdout.contains("No errors on"), "an app that just began has errors");
+    client.heroku(&["maintenance:on", "--app", &app])?.good()?;
+    client.get_until(&app, "/", |answer| answer.status == 503)?;
+    until("the router's errors are counted", || Ok(errors(&["--json"])?.stdout.contains("\"H80\": ")))?;
+    let table = errors(&["--router", "--hours", "1"])?.stdout;
+    ensure!(table.contains("H80") && table.contains("Maintenance mode"), "apps:errors said: {table}");
+    ensure!(errors(&["--dyno"])?.stdout.contains("No errors on"), "its dynos had none");
     Ok(())
 }
 

@@ -12,9 +12,9 @@ use crate::http::state::{Shared, State};
 use crate::http::{accept, cors, etag, guard, head, panic, request_id, to_the_end};
 use crate::platform::Platform;
 use crate::resources::{
-    account, app_transfers, apps, authorizations, billing, buildpack_registry, buildpacks, builds, collaborators,
-    config_vars, domains, dyno_sizes, dynos, favorites, features, filter_apps, formation, generations, keys,
-    log_sessions, missing, none, notifications, oauth_clients, oauth_tokens, regions, releases, sessions, slugs,
+    account, app_errors, app_transfers, apps, authorizations, billing, buildpack_registry, buildpacks, builds,
+    collaborators, config_vars, domains, dyno_sizes, dynos, favorites, features, filter_apps, formation, generations,
+    keys, log_sessions, missing, none, notifications, oauth_clients, oauth_tokens, regions, releases, sessions, slugs,
     sources, stacks, status, team_apps, team_invitations, team_members, team_permissions, teams, user_preferences,
     webhooks,
 };
@@ -200,6 +200,8 @@ fn app_parts(table: Table<'_>) -> Table<'_> {
         .token(Method::DELETE, "/apps/{app}/formations/{type}", dynos::restart_type)
         .token(Method::POST, "/apps/{app}/formations/{type}/actions/stop", dynos::stop_type)
         .token(Method::POST, "/apps/{app}/log-sessions", log_sessions::create)
+        .token(Method::GET, "/apps/{app}/router-metrics/errors", app_errors::of_router)
+        .token(Method::GET, "/apps/{app}/formation/{type}/metrics/errors", app_errors::of_type)
         .token(Method::GET, "/apps/{app}/domains", domains::list)
         .token(Method::POST, "/apps/{app}/domains", domains::create)
         .token(Method::GET, "/apps/{app}/domains/{domain}", domains::info)

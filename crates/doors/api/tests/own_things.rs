@@ -5,10 +5,11 @@
 mod support;
 
 use http::{Method, StatusCode};
+use loglines::{LogLine, Source};
 use serde_json::{Value, json};
 use store::releases;
 use support::Api;
-use vocabulary::{ReleaseEvent, ReleaseStatus, Secret};
+use vocabulary::{ReleaseEvent, ReleaseStatus, Secret, Timestamp};
 
 const BEN: &str = "ben@example.com";
 
@@ -124,4 +125,39 @@ async fn whose_release_failed_is_told_and_the_oldest_words_are_forgotten() {
     assert_eq!(i64::try_from(all.len()).unwrap(), store::notifications::MOST);
     let newest = store::releases::list(&api.store, app.id).await.unwrap().last().unwrap().version;
     assert_eq!(all[0]["title"], format!("The release phase of sushi {newest} failed"));
+}
+
+#[tokio::test]
+async fn errors_of_an_app_are_counted_by_steps() {
+    let api = Api::start().await;
+    let id = api.app("sushi").await["id"].as_str().unwrap().parse().unwrap();
+    for (dyno, text) in
+        [("router", "at=error code=H12 desc=\"x\""), ("web.1", "Error R14 (x)"), ("web.2", "Error R14 (x)")]
+    {
+        api.sink.send(LogLine::now(id, Source::Heroku, dyno, text));
+    }
+    let at = |hours: i64| Timestamp::from_micros(Timestamp::now().micros() + hours * 3_600_000_000).api();
+    let window = format!("start_time={}&end_time={}&step=30m", at(-1), at(1));
+    let read = async |part: &str, query: &str| {
+        let path = format!("/apps/sushi/{part}/errors?{query}");
+        api.owner(Method::GET, &path, Value::Null).await
+    };
+    let sums = async |part: &str| {
+        let data = read(part, &window).await.json["data"].clone();
+        let steps =
+            |counts: &Value| counts.as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum::<u64>();
+        data.as_object().unwrap().iter().map(|(code, counts)| format!("{code}: {}", steps(counts))).collect::<Vec<_>>()
+    };
+    while sums("formation/web/metrics").await != ["R14: 2"] {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sums("router-metrics").await, ["H12: 1"]);
+    assert!(sums("formation/worker/metrics").await.is_empty());
+    for bad in [
+        "",
+        "start_time=x&end_time=y&step=1h",
+        &window.replace("30m", "1s&x=y").replace(&at(1), "2999-01-01T00:00:00Z"),
+    ] {
+        assert_eq!(read("router-metrics", bad).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
+    }
 }

@@ -12,6 +12,7 @@ use loglines::{LogLine, Source};
 use tokio::sync::watch;
 use vocabulary::{AppId, DynoId, Timestamp};
 
+use crate::errors::Errors;
 use crate::record::{self, Place};
 use crate::segment::{AppLog, View};
 use crate::text;
@@ -25,6 +26,7 @@ const FORGOTTEN: usize = 4096;
 pub(crate) struct Book {
     folder: PathBuf,
     state: Mutex<State>,
+    errors: Mutex<Errors>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +53,7 @@ pub(crate) struct Origin {
 
 impl Book {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, state: Mutex::default() }
+        Self { folder, state: Mutex::default(), errors: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -59,8 +61,14 @@ impl Book {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The counts of errors.
+    pub(crate) fn errors(&self) -> MutexGuard<'_, Errors> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes lines of the platform.
     pub(crate) fn add(&self, lines: &[LogLine]) {
+        lines.iter().for_each(|line| self.errors().note(line));
         let mut state = self.state();
         let mut apps = HashSet::new();
         for line in lines {
@@ -135,6 +143,7 @@ impl Book {
 
     /// Deletes an app's log.
     pub(crate) fn forget(&self, app: AppId) {
+        self.errors().forget(app);
         let mut state = self.state();
         state.apps.remove(&app);
         state.tails.remove(&app);

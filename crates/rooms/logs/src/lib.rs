@@ -9,6 +9,7 @@
 //! therefore read from the ring again, and nothing twice.
 
 mod book;
+mod errors;
 mod filter;
 mod follow;
 mod gather;
@@ -22,9 +23,10 @@ use std::sync::Arc;
 
 use engine::Engine;
 use loglines::Queue;
-use vocabulary::AppId;
+use vocabulary::{AppId, Timestamp};
 
 use crate::book::Book;
+pub use crate::errors::Culprit;
 pub use crate::filter::Filter;
 pub use crate::tail::Tail;
 
@@ -64,6 +66,13 @@ impl Logs {
     /// lines up to and including that id.
     pub async fn read(&self, app: AppId, filter: Filter, lines: usize, tail: bool, after: Option<u64>) -> Tail {
         Tail::start(Arc::clone(&self.book), app, filter, lines.min(HISTORY), tail, after.unwrap_or(0)).await
+    }
+
+    /// When, to 10 minutes, and how often each error of the router or of dynos was told since a moment; of the last 24
+    /// hours, and not from before this process began.
+    #[must_use]
+    pub fn errors(&self, app: AppId, culprit: &Culprit, since: Timestamp) -> Vec<(Timestamp, String, u64)> {
+        self.book.errors().of(app, culprit, since)
     }
 
     /// Forgets a deleted app's lines. Readers of it end, and lines that still come are dropped.

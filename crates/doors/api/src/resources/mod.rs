@@ -1,6 +1,7 @@
 //! One file per resource: its endpoints, and how a row becomes one.
 
 pub(crate) mod account;
+pub(crate) mod app_errors;
 pub(crate) mod app_name;
 pub(crate) mod app_transfers;
 pub(crate) mod apps;
