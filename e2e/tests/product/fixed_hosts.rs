@@ -43,7 +43,7 @@ pub fn errors_of_an_app_are_counted(client: &Client) -> Result<(), Failure> {
     client.get_until(&app, "/", |answer| answer.status == 503)?;
     until("the router's errors are counted", || Ok(errors(&["--json"])?.stdout.contains("\"H80\": ")))?;
     let table = errors(&["--router", "--hours", "1"])?.stdout;
-    ensure!(table.contains("H80") && table.contains("Maintenance mode"), "apps:errors said: {table}");
+    ensure!(table.contains("H80") && table.contains("Maintenance Mode"), "apps:errors said: {table}");
     ensure!(errors(&["--dyno"])?.stdout.contains("No errors on"), "its dynos had none");
     Ok(())
 }

@@ -68,7 +68,11 @@ impl Book {
 
     /// Takes lines of the platform.
     pub(crate) fn add(&self, lines: &[LogLine]) {
-        lines.iter().for_each(|line| self.errors().note(line));
+        let mut errors = self.errors();
+        for line in lines {
+            errors.note(line);
+        }
+        drop(errors);
         let mut state = self.state();
         let mut apps = HashSet::new();
         for line in lines {

@@ -35,7 +35,7 @@ pub(crate) struct Errors {
     data: BTreeMap<String, Vec<u64>>,
 }
 
-type Asked = Result<Query<Window>, QueryRejection>;
+type Asked = std::result::Result<Query<Window>, QueryRejection>;
 
 /// `GET /apps/{app}/router-metrics/errors`
 pub(crate) async fn of_router(
