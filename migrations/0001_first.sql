@@ -196,7 +196,7 @@ CREATE INDEX notifications_by_app ON notifications (app_id);
 
 CREATE TABLE app_features (
     app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
-    name TEXT NOT NULL,                  -- preboot, runtime-dyno-metadata
+    name TEXT NOT NULL,                  -- preboot, log-runtime-metrics, runtime-dyno-metadata
     enabled INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (app_id, name)

@@ -90,8 +90,8 @@ pub(crate) fn say_exports(exports: Vec<(&'static str, String)>) {
     }
 }
 
-/// The subcommands that reach for Heroku's fixed hosts ([`vocabulary::HEROKU_HOSTS`]), as a pattern of a shell.
-const BY_PROXY: &str = "apps:favorites*|apps:errors|dashboard|notifications";
+/// The subcommands that reach for Heroku's fixed hosts ([`vocabulary::HEROKU_HOSTS`]), as patterns of a shell.
+const BY_PROXY: &str = "apps:favorites|apps:favorites:add|apps:favorites:remove|apps:errors|dashboard|notifications";
 
 /// Says a function in front of the official command. Some of its subcommands reach for hosts that no setting redirects:
 /// those alone get the platform for their proxy. A proxy in the shell's environment would reach git, npm and curl as well,
@@ -100,12 +100,13 @@ pub(crate) fn say_function(port: u16) {
     printer::say(function(port));
 }
 
-/// In one line, as `eval $(…)` without quotes joins them; not over somebody's alias, which a shell would put in its place.
+/// In one line, as `eval $(…)` without quotes joins them, and without a character that a shell would then take for a
+/// pattern of the files around; not over somebody's alias, which a shell would put in its place.
 fn function(port: u16) -> String {
     format!(
         "alias heroku >/dev/null 2>&1 || eval 'heroku() {{ case \"$1\" in {BY_PROXY}) \
-         HTTP_PROXY=http://127.0.0.1:{port} NO_PROXY= no_proxy= command heroku \"$@\";; \
-         *) command heroku \"$@\";; esac; }}'"
+         HTTP_PROXY=http://127.0.0.1:{port} NO_PROXY= no_proxy= command heroku \"$@\"; return;; esac; \
+         command heroku \"$@\"; }}'"
     )
 }
 
@@ -166,9 +167,18 @@ mod tests {
         std::fs::write(&command, "#!/bin/sh\necho \"${HTTP_PROXY-none}:${NO_PROXY-none}\" \"$#\" \"$@\"\n").unwrap();
         std::fs::set_permissions(&command, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let script = format!("{setup}\nFUNCTION=$(cat)\neval \"$FUNCTION\"\neval $FUNCTION\n{words}\n");
+        // Names that an unquoted `eval` would put in the place of patterns.
+        for name in ["x)", "apps:favorites:x)", "a;touch pwned;)"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
         let path = format!("{}:/usr/bin:/bin", folder.path().display());
         let mut shell = std::process::Command::new(shell);
-        shell.env_clear().env("PATH", path).env("NO_PROXY", "localhost,127.0.0.1").args(["-c", &script]);
+        shell
+            .current_dir(folder.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("NO_PROXY", "localhost,127.0.0.1")
+            .args(["-c", &script]);
         let mut child = shell.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), super::function(5080).as_bytes()).unwrap();
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()

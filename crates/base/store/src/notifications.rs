@@ -47,7 +47,8 @@ fn since() -> i64 {
     Timestamp::now().micros() - DAYS * 24 * 60 * 60 * 1_000_000
 }
 
-/// Tells a user, and forgets what is too old or too many of theirs.
+/// Tells a user, and forgets what is too old or too many of theirs. Of an app that is offered or opened to them again and
+/// again the last word stands, so that nobody drives out what others have to say.
 pub(crate) async fn tell(
     write: &mut Write,
     account: AccountId,
@@ -55,6 +56,11 @@ pub(crate) async fn tell(
     kind: NotificationKind,
     detail: Option<&str>,
 ) -> Result<(), Error> {
+    if kind != NotificationKind::ReleaseFailed {
+        let statement = sql::query("DELETE FROM notifications WHERE account_id = $1 AND app_id = $2 AND kind = $3");
+        let statement = statement.bind(account.to_string()).bind(app.to_string()).bind(kind.as_str());
+        statement.execute(&mut *write.transaction).await?;
+    }
     let statement = sql::query(
         "INSERT INTO notifications (id, account_id, app_id, app_name, kind, detail, is_read, created_at) \
          VALUES ($1, $2, $3, (SELECT name FROM apps WHERE id = $3), $4, $5, $6, $7)",

@@ -84,9 +84,11 @@ pub async fn get(store: &Store, id: &str, since: Timestamp) -> Result<Option<Upl
     row.fetch_optional(&store.readers).await?.as_ref().map(upload).transpose()
 }
 
-/// Says that a build has this source: its uploads are the first to make room.
-pub async fn mark_used(write: &mut Write, blob: &Digest) -> Result<(), Error> {
-    let statement = sql::query("UPDATE uploads SET used = 1 WHERE blob = $1").bind(blob.as_str());
+/// Says that a build of an account's has this source: its uploads of it are the first to make room. Another's of the same
+/// bytes wait on.
+pub async fn mark_used(write: &mut Write, account: AccountId, blob: &Digest) -> Result<(), Error> {
+    let statement = sql::query("UPDATE uploads SET used = 1 WHERE account_id = $1 AND blob = $2");
+    let statement = statement.bind(account.to_string()).bind(blob.as_str());
     statement.execute(&mut *write.transaction).await?;
     Ok(())
 }

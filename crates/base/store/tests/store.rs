@@ -432,7 +432,7 @@ async fn an_account_s_uploads_are_kept_while_there_is_room_and_for_their_time(sc
     assert!(!place("b", 4, 61).await, "and have so many bytes");
     assert!(place("b", 4, 60).await, "one takes its own place");
     let mut write = store.write().await.unwrap();
-    uploads::mark_used(&mut write, &digest(1)).await.unwrap();
+    uploads::mark_used(&mut write, account.id, &digest(1)).await.unwrap();
     write.commit().await.unwrap();
     assert!(place("c", 5, 40).await, "what a build has makes room");
     let at = |micros| Timestamp::from_micros(micros);

@@ -161,7 +161,7 @@ impl Builds {
     async fn record(&self, row: &store::builds::New<'_>) -> Result<Build, store::Error> {
         let mut write = self.store.write().await?;
         let build = store::builds::create(&mut write, row).await?;
-        store::uploads::mark_used(&mut write, row.source).await?;
+        store::uploads::mark_used(&mut write, row.account_id, row.source).await?;
         store::jobs::add(&mut write, JOB, &build.app_id.to_string(), &job::payload(build.id)).await?;
         write.commit().await?;
         crashpoints::reach(Point::BuildRecorded);

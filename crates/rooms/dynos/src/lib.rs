@@ -21,7 +21,7 @@
 //! formation, and are forgotten when they end. Whoever holds the secret of an attached one meets it by
 //! [`Dynos::join`]; what they say to each other passes by this room.
 //!
-//! Not here: the daily restart of the formation, R14, sleeping.
+//! Not here: R14 (`rooms/metrics`). Not built: the daily restart of the formation, sleeping.
 
 mod apply;
 mod attach;

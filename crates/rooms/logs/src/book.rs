@@ -68,11 +68,6 @@ impl Book {
 
     /// Takes lines of the platform.
     pub(crate) fn add(&self, lines: &[LogLine]) {
-        let mut errors = self.errors();
-        for line in lines {
-            errors.note(line);
-        }
-        drop(errors);
         let mut state = self.state();
         let mut apps = HashSet::new();
         for line in lines {
@@ -81,6 +76,11 @@ impl Book {
         }
         for app in apps {
             state.flush_if_followed(app);
+        }
+        // A forgotten app's last lines count for nothing.
+        let mut errors = self.errors();
+        for line in lines.iter().filter(|line| state.apps.contains_key(&line.app)) {
+            errors.note(line);
         }
     }
 

@@ -26,35 +26,53 @@ pub enum Culprit {
     Dynos(ProcessType),
 }
 
+/// The beginning of a piece of time, the code, how often.
+type Count = (Timestamp, String, u64);
+
 /// Piece of time, who, which code; how often.
 type Counts = BTreeMap<(i64, Culprit, String), u64>;
 
 /// The counts of every app.
 #[derive(Debug, Default)]
-pub(crate) struct Errors(HashMap<AppId, Counts>);
+pub(crate) struct Errors {
+    apps: HashMap<AppId, Counts>,
+    /// The newest piece that anything was counted in.
+    newest: i64,
+}
 
 impl Errors {
     /// Counts a line, if it tells an error.
     pub(crate) fn note(&mut self, line: &LogLine) {
         let Some((culprit, code)) = error(line) else { return };
         let piece = line.time.micros().div_euclid(PIECE);
-        let counts = self.0.entry(line.app).or_default();
-        while counts.first_key_value().is_some_and(|((oldest, ..), _)| *oldest < piece - PIECES) {
-            counts.pop_first();
+        if piece > self.newest {
+            self.newest = piece;
+            self.forget_old();
         }
-        *counts.entry((piece, culprit, code.to_owned())).or_default() += 1;
+        *self.apps.entry(line.app).or_default().entry((piece, culprit, code.to_owned())).or_default() += 1;
     }
 
-    /// When and how often each error of a culprit was seen from the piece that holds `since` on.
-    pub(crate) fn of(&self, app: AppId, culprit: &Culprit, since: Timestamp) -> Vec<(Timestamp, String, u64)> {
-        let first = since.micros().div_euclid(PIECE);
-        let counts = self.0.get(&app).into_iter().flatten();
+    /// Forgets what is a day old, of every app.
+    fn forget_old(&mut self) {
+        let oldest = self.newest - PIECES;
+        self.apps.retain(|_, counts| {
+            counts.retain(|(piece, ..), _| *piece >= oldest);
+            !counts.is_empty()
+        });
+    }
+
+    /// When and how often each error of a culprit was seen, from the piece that holds `since` on and of the day before
+    /// `now`.
+    pub(crate) fn of(&self, app: AppId, culprit: &Culprit, since: Timestamp, now: Timestamp) -> Vec<Count> {
+        let piece = |moment: Timestamp| moment.micros().div_euclid(PIECE);
+        let first = piece(since).max(piece(now) - PIECES);
+        let counts = self.apps.get(&app).into_iter().flatten();
         let wanted = counts.filter(|((piece, who, _), _)| *piece >= first && who == culprit);
         wanted.map(|((piece, _, code), count)| (Timestamp::from_micros(piece * PIECE), code.clone(), *count)).collect()
     }
 
     pub(crate) fn forget(&mut self, app: AppId) {
-        self.0.remove(&app);
+        self.apps.remove(&app);
     }
 }
 
@@ -103,16 +121,23 @@ mod tests {
         errors.note(&line(app, Source::Heroku, "router", 3, "sock=client at=warning code=H27 desc=\"x\" path=\"/\""));
         errors.note(&line(app, Source::Heroku, "router", 3, "at=error code=H12 desc=\"Request timeout\" method=GET"));
         let at = |minutes: i64| Timestamp::from_micros(minutes * 60 * 1_000_000);
+        let now = at(20);
         let r14 = |minute, count| (at(minute), "R14".to_owned(), count);
-        assert_eq!(errors.of(app, &web(), at(0)), [r14(0, 2), r14(10, 1)]);
-        assert_eq!(errors.of(app, &web(), at(10)), [r14(10, 1)]);
-        let router: Vec<_> = errors.of(app, &Culprit::Router, at(0)).into_iter().map(|(_, code, _)| code).collect();
+        assert_eq!(errors.of(app, &web(), at(0), now), [r14(0, 2), r14(10, 1)]);
+        assert_eq!(errors.of(app, &web(), at(10), now), [r14(10, 1)]);
+        let router: Vec<_> =
+            errors.of(app, &Culprit::Router, at(0), now).into_iter().map(|(_, code, _)| code).collect();
         assert_eq!(router, ["H12", "H27"]);
-        assert!(errors.of(AppId::new(), &web(), at(0)).is_empty());
+        assert!(errors.of(AppId::new(), &web(), at(0), now).is_empty());
+        assert!(errors.of(app, &web(), at(0), at(26 * 60)).is_empty(), "a day later, though nothing was said since");
+        let other = AppId::new();
+        errors.note(&line(other, Source::Heroku, "web.1", 0, "Error R14 (x)"));
+        let now = at(25 * 60);
         errors.note(&line(app, Source::Heroku, "web.2", 25 * 60, "Error R12 (Exit timeout) -> x"));
-        assert_eq!(errors.of(app, &web(), at(0)), [(at(25 * 60), "R12".to_owned(), 1)]);
+        assert_eq!(errors.of(app, &web(), at(0), now), [(at(25 * 60), "R12".to_owned(), 1)]);
+        assert_eq!(errors.apps.len(), 1, "who was silent for a day costs nothing");
         errors.forget(app);
-        assert!(errors.of(app, &web(), at(0)).is_empty());
+        assert!(errors.apps.is_empty());
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Logs {
     /// hours, and not from before this process began.
     #[must_use]
     pub fn errors(&self, app: AppId, culprit: &Culprit, since: Timestamp) -> Vec<(Timestamp, String, u64)> {
-        self.book.errors().of(app, culprit, since)
+        self.book.errors().of(app, culprit, since, Timestamp::now())
     }
 
     /// Forgets a deleted app's lines. Readers of it end, and lines that still come are dropped.

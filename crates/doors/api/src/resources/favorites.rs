@@ -66,7 +66,7 @@ pub(crate) async fn create(
     }
     let seen = permitted::named::<ViewApp>(&state, &caller, body.resource_id.text()).await?;
     let own = store::favorites::list(&state.store, caller.account.id).await?;
-    if own.len() >= MOST {
+    if own.len() >= MOST && own.iter().all(|row| row.app_id != seen.app.id) {
         return Err(Error::invalid(format!("An account has at most {MOST} favorites.")));
     }
     let mut write = state.store.write().await?;

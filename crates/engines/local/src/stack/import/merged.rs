@@ -2,7 +2,7 @@
 //! they brought (OCI image specification, "Image Layer Filesystem Changeset").
 //!
 //! Knows paths, whiteouts and links; knows nothing of tar. Paths go through the links of the tree itself, as they
-//! would in the running system, and never out of it. No rule depends on the order of the entries of one layer.
+//! would in the running system, and never out of it. What a whiteout hides does not depend on where in its layer it stands.
 //!
 //! What the layer at hand brought is kept apart from what lies below it, which is all that a mark can hide: so each
 //! entry is looked at by at most one mark, however many marks name the same folder.

@@ -41,7 +41,7 @@ type Since = (Instant, String);
 struct Lately {
     /// It did not answer, whatever it was asked for.
     away: Option<Since>,
-    /// It answered that it does not have these versions: no reason to ask for no other. At most one entry for each in the
+    /// It answered that it does not have these versions; others are asked for all the same. At most one entry for each in the
     /// list.
     missing: HashMap<PythonVersion, Since>,
 }
