@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
 
 /// How long what nobody came back for is kept.
 const KEPT: Duration = Duration::from_hours(7 * 24);
@@ -27,8 +28,7 @@ pub(super) struct Pulled {
 impl Pulled {
     /// Makes the folder for an image, or takes up what is there.
     pub(super) fn open(all: &Path, reference: &str) -> io::Result<Self> {
-        let plain = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte) } else { '-' };
-        let path = all.join(reference.bytes().map(plain).collect::<String>());
+        let path = all.join(name(reference));
         for _ in 0..ATTEMPTS {
             fs::create_dir_all(&path)?;
             let lock = File::open(&path)?;
@@ -51,6 +51,14 @@ impl Pulled {
     pub(super) fn forget(&self) {
         remove(&self.path, &self.lock);
     }
+}
+
+/// The name of a reference's folder: what one can read of it, and what no other reference has.
+fn name(reference: &str) -> String {
+    let plain = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte) } else { '-' };
+    let hash = Sha256::digest(reference.as_bytes());
+    let own = hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+    format!("{}-{own:016x}", reference.bytes().map(plain).take(100).collect::<String>())
 }
 
 /// Deletes what was left long ago and nobody uses.
@@ -90,7 +98,8 @@ mod tests {
         let all = tempfile::tempdir().unwrap();
         let [left, used] = ["left/image:1", "used/image:1"].map(|name| Pulled::open(all.path(), name).unwrap());
         fs::create_dir_all(left.path().join("blobs/sha256")).unwrap();
-        let there = || (all.path().join("left-image-1").exists(), all.path().join("used-image-1").exists());
+        let paths = [left.path().to_owned(), used.path().to_owned()];
+        let there = || (paths[0].exists(), paths[1].exists());
         // As the end of a killed process does.
         drop(left);
         sweep(all.path(), SystemTime::now() + KEPT / 2);
@@ -100,6 +109,12 @@ mod tests {
         drop(used);
         sweep(all.path(), SystemTime::now() + KEPT * 2);
         assert_eq!(there(), (false, false));
+    }
+
+    #[test]
+    fn references_that_read_alike_have_folders_of_their_own() {
+        assert_ne!(name("r/a:1-2"), name("r/a-1:2"));
+        assert!(name("r/a:1-2").starts_with("r-a-1-2-"));
     }
 
     #[test]

@@ -35,6 +35,17 @@ pub(super) fn renew(from: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Forgets what an upgrade of before kept: to go back to that would be to go back too far.
+pub(super) fn forget_kept(folder: &Path) -> io::Result<()> {
+    for name in PROGRAMS {
+        match fs::remove_file(folder.join(name).with_extension("before")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Puts ours in their place again, whatever is there. What lay beside our own program may have been replaced by now.
 pub(super) fn renew_ours(folder: &Path) -> io::Result<()> {
     for name in PROGRAMS.iter().filter(|name| **name != "slipway") {
@@ -108,5 +119,9 @@ mod tests {
         renew_ours(ours.path()).unwrap();
         assert_eq!(read("slipway-static"), b"ours");
         assert!(read("slipway") == fs::read("/proc/self/exe").unwrap(), "not our own program again");
+        fs::write(ours.path().join("slipway-static"), "a later one of ours").unwrap();
+        forget_kept(ours.path()).unwrap();
+        renew_ours(ours.path()).unwrap();
+        assert_eq!(read("slipway-static"), b"a later one of ours", "nothing is kept of an earlier upgrade");
     }
 }

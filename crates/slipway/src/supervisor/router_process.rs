@@ -57,7 +57,11 @@ impl RouterProcess {
 
 /// Asks a router to retire: to let another one accept, and to lose nobody it has.
 pub(crate) fn retire(handle: impl AsFd) -> io::Result<()> {
-    Ok(rustix::process::pidfd_send_signal(handle, Signal::USR1)?)
+    match rustix::process::pidfd_send_signal(handle, Signal::USR1) {
+        // It ended meanwhile, which is what was wanted.
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        sent => Ok(sent?),
+    }
 }
 
 /// Asks a process to end.
@@ -94,7 +98,8 @@ fn start_time(pid: i32) -> io::Result<u64> {
 fn program() -> io::Result<(u64, i64)> {
     use std::os::unix::fs::MetadataExt;
     let metadata = fs::metadata("/proc/self/exe")?;
-    Ok((metadata.ino(), metadata.ctime()))
+    // Not when it was changed: that its name was given to another program changes that of a file as well.
+    Ok((metadata.ino(), metadata.mtime()))
 }
 
 #[cfg(test)]

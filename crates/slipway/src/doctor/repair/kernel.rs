@@ -103,7 +103,7 @@ fn limits(proc: &Path) -> Vec<Repair> {
 fn raise(proc: &Path, check: &'static str, name: &str, to: u64) -> Repair {
     let (file, setting) = (proc.join(name), name.replace('/', "."));
     let before = fs::read_to_string(&file).unwrap_or_default();
-    let line = format!("echo '{setting} = {to}' > /etc/sysctl.d/60-slipway.conf");
+    let line = format!("echo '{setting} = {to}' >> /etc/sysctl.d/60-slipway.conf");
     match fs::write(&file, to.to_string()) {
         Ok(()) => mended(check, format!("raised {setting} from {} to {to} until the next boot", before.trim()))
             .for_good(format!("{line} keeps it")),

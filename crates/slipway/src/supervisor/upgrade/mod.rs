@@ -144,7 +144,8 @@ impl Upgrade<'_> {
 
     async fn replace(&mut self, program: &Path, settings: &Value) -> io::Error {
         let (run, bin) = (&self.supervisor.settings, self.supervisor.layout.at("bin"));
-        let laid = leave_settings(run, settings).and_then(|()| programs::renew(program, &bin));
+        let laid = programs::forget_kept(&bin).and_then(|()| leave_settings(run, settings));
+        let laid = laid.and_then(|()| programs::renew(program, &bin));
         let failed = match laid {
             Ok(()) => match self.replace_roles(program).await {
                 Ok(()) => self.hand_over(program, settings).await,
