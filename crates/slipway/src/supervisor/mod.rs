@@ -164,7 +164,7 @@ async fn fresh(settings: &Settings) -> Result<(Supervisor, OwnedFd), Error> {
     supervisor.start_control(replace_router).await?;
     printer::say("starting the router …");
     crashpoints::reach(Point::SupervisorControlUp);
-    supervisor.start_router(listeners, router_to_replace).await?;
+    supervisor.start_router(listeners, router_to_replace, false).await?;
     crashpoints::reach(Point::SupervisorRouterUp);
     crate::env::announce(settings, &supervisor.layout);
     Ok((supervisor, requests))
@@ -270,11 +270,13 @@ impl Supervisor {
         self.lock
     }
 
-    /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to retire.
+    /// Adopts a router that runs this program on these sockets, or starts one; an older one is asked to retire. After an
+    /// upgrade that was gone back from, any router that serves them is better than none.
     async fn start_router(
         &mut self,
         listeners: Vec<(String, OwnedFd)>,
         replace: mpsc::Receiver<u32>,
+        is_back: bool,
     ) -> Result<(), Error> {
         let (user, group, program) = (Some(self.users.router), self.group.clone(), PathBuf::from(OURS));
         let role = Role { name: "router", user, sockets: listeners, lifeline: None, secret: None, group, program };
@@ -286,17 +288,23 @@ impl Supervisor {
                 printer::say(format!("adopted the running router (process {})", process.pid));
                 handle
             }
-            older => {
-                let handle = router.spawn().await.map_err(doing("start the router"))?;
-                if let Some((_, older)) = older {
+            older => match (router.spawn().await, older) {
+                (Ok(handle), Some((_, older))) => {
                     router_process::retire(&older).map_err(doing("ask the older router to retire"))?;
                     tokio::spawn(async move {
                         let ended = process::collect(&older).await;
                         tracing::info!(?ended, "the older router ended");
                     });
+                    handle
                 }
-                handle
-            }
+                (Ok(handle), None) => handle,
+                // Who came back from an upgrade has nobody else to go back to, and somebody serves.
+                (Err(error), Some((process, handle))) if is_back && process.serves(&router.role) => {
+                    tracing::error!(%error, router.pid = process.pid, "no router starts; the one that runs goes on");
+                    handle
+                }
+                (Err(error), _) => return Err(doing("start the router")(error)),
+            },
         };
         self.routing = Some(Routing::start(router, handle, replace));
         Ok(())

@@ -97,7 +97,7 @@ async fn take_over(handover: &Handover, settings: &Settings, is_back: bool) -> R
             tracing::error!(%error, "a role did not come back at once");
         }
     }
-    supervisor.start_router(listeners, router_to_replace).await?;
+    supervisor.start_router(listeners, router_to_replace, is_back).await?;
     Ok((supervisor, requests))
 }
 
