@@ -1,7 +1,7 @@
 //! The engine of one machine: namespaces, mounts, network, images, repositories.
 //!
 //! Knows the requests of crate `engine` and the machine; knows no app's reasons and no path that a request could name.
-//! Runs as root in a process of its own: [`run`] takes over what an earlier engine left and answers on a socket.
+//! Runs as root in a process of its own: [`Local`] takes over what an earlier engine left and answers on a socket.
 
 pub mod git;
 pub mod images;
@@ -61,15 +61,29 @@ struct Parts {
     repositories: Repositories,
 }
 
-/// Runs the engine until its socket fails. Instances outlive it; the next call with the same config finds them.
-pub async fn run(config: Config, listener: UnixListener) -> Result<(), Error> {
-    let images = Images::open(&config.images)?;
-    let network = Arc::new(Network::set_up(&config.network).await?);
-    let instances = Instances::open(config.instances, images.clone(), Arc::clone(&network)).await?;
-    network.sweep().await?;
-    let repositories = Repositories::open(&config.repositories).map_err(Error::Repositories)?;
-    let parts = Arc::new(Parts { instances, images, repositories });
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::UnixListener::from_std(listener)?;
-    match server::serve(listener, parts, config.control_uid).await {}
+/// An engine that has taken over what an earlier one left, and answers as soon as it is given its socket.
+#[derive(Debug)]
+pub struct Local {
+    parts: Arc<Parts>,
+    control_uid: u32,
+}
+
+impl Local {
+    /// Takes over what an earlier engine left. Instances outlive it; the next call with the same config finds them.
+    pub async fn take_over(config: Config) -> Result<Self, Error> {
+        let images = Images::open(&config.images)?;
+        let network = Arc::new(Network::set_up(&config.network).await?);
+        let instances = Instances::open(config.instances, images.clone(), Arc::clone(&network)).await?;
+        network.sweep().await?;
+        let repositories = Repositories::open(&config.repositories).map_err(Error::Repositories)?;
+        let parts = Arc::new(Parts { instances, images, repositories });
+        Ok(Self { parts, control_uid: config.control_uid })
+    }
+
+    /// Answers requests until its socket fails.
+    pub async fn serve(self, listener: UnixListener) -> Result<(), Error> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        match server::serve(listener, self.parts, self.control_uid).await {}
+    }
 }

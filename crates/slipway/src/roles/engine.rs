@@ -33,9 +33,10 @@ pub(super) fn run(mut inheritance: Inheritance, settings: &Settings, layout: &La
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("start a runtime"))?;
     runtime.block_on(async {
-        // The socket has listened all the time: what connects from now on is answered as soon as the engine is ready.
+        let engine = local::Local::take_over(config).await.map_err(doing("start the engine"))?;
+        // The socket has listened all the time: what connected meanwhile is answered now.
         inheritance.ready()?;
-        local::run(config, socket).await.map_err(doing("run the engine"))
+        engine.serve(socket).await.map_err(doing("run the engine"))
     })
 }
 

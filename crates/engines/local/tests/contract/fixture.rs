@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use engine::{Engine, Event, Exit, Image, InstanceSpec, Kind, Limits, Stdio, Variant};
 use inside_contract::{Launch, Program};
+use local::Local;
 use local::git::RepositoriesConfig;
 use local::images::ImagesConfig;
 use local::instances::InstancesConfig;
@@ -63,9 +64,8 @@ impl Fixture {
         let listener = UnixListener::bind(socket).unwrap();
         let config = self.config();
         runtime.spawn(async move {
-            if let Err(error) = local::run(config, listener).await {
-                panic!("the engine ended: {error:?}");
-            }
+            let engine = Local::take_over(config).await.expect("the engine starts");
+            engine.serve(listener).await.expect("the engine goes on");
         });
         self.runtime = Some(runtime);
     }
