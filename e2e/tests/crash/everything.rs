@@ -44,15 +44,25 @@ pub fn killed_at_once_is_healed_by_up(soak: u32) -> Result<(), Failure> {
             let more = ended()?;
             Ok(more != usize::MAX && platform.held()?.fits(1 + more))
         })
-        .map_err(|failure| format!("{failure}: {:?}\n{}", platform.held(), platform.log_tail()))?;
+        .map_err(|failure| state(&platform, &client, &[&app, &second], &failure))?;
         slowest = slowest.max(begun.elapsed());
         client.api("DELETE", &format!("/apps/{second}"), "")?;
         until("the second app is gone", || Ok(platform.held()?.fits(1)))
-            .map_err(|failure| format!("{failure}: {:?}\n{}", platform.held(), platform.log_tail()))?;
+            .map_err(|failure| state(&platform, &client, &[&app, &second], &failure))?;
     }
     println!("  killed {} times; the slowest was healed after {:.1} s", 4 * soak, slowest.as_secs_f64());
     ensure!(slowest <= REST, "healed after {:.1} s only", slowest.as_secs_f64());
     platform.end()
+}
+
+/// What did not hold, and what there is instead.
+fn state(platform: &Platform, client: &Client, apps: &[&str], failure: &Failure) -> String {
+    let ask = |path: String| client.api("GET", &path, "").map_or_else(|error| error.to_string(), |answer| answer.text());
+    let told = apps.iter().map(|app| {
+        let [dynos, builds] = ["dynos", "builds"].map(|what| ask(format!("/apps/{app}/{what}")));
+        format!("{app}: dynos {dynos} builds {builds}\n")
+    });
+    format!("{failure}: {:?}\n{}{}", platform.held(), told.collect::<String>(), platform.log_tail())
 }
 
 /// The client's side of a push goes as well.
