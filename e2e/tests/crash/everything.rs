@@ -57,7 +57,8 @@ pub fn killed_at_once_is_healed_by_up(soak: u32) -> Result<(), Failure> {
 
 /// What did not hold, and what there is instead.
 fn state(platform: &Platform, client: &Client, apps: &[&str], failure: &Failure) -> String {
-    let ask = |path: String| client.api("GET", &path, "").map_or_else(|error| error.to_string(), |answer| answer.text());
+    let ask =
+        |path: String| client.api("GET", &path, "").map_or_else(|error| error.to_string(), |answer| answer.text());
     let told = apps.iter().map(|app| {
         let [dynos, builds] = ["dynos", "builds"].map(|what| ask(format!("/apps/{app}/{what}")));
         format!("{app}: dynos {dynos} builds {builds}\n")
