@@ -17,10 +17,10 @@ pub(crate) fn measure(ours: &Ours, count: usize) -> Result<(), Failure> {
     // The first few pay for what all share.
     let few = ours.idle(8)?;
     thread::sleep(REST);
-    let before = (held(ours)?, slab()?);
+    let before = look(ours)?;
     let many = ours.idle(count)?;
     thread::sleep(REST);
-    let after = (held(ours)?, slab()?);
+    let after = look(ours)?;
     let each = |before: u64, after: u64| {
         #[expect(clippy::cast_precision_loss, reason = "a few gigabytes at most")]
         let more = after.saturating_sub(before) as f64;
@@ -28,10 +28,15 @@ pub(crate) fn measure(ours: &Ours, count: usize) -> Result<(), Failure> {
         let dynos = count as f64;
         more / dynos
     };
-    let (pss, kernel) = (each(before.0, after.0), each(before.1, after.1));
+    let (kernel, pss) = (each(before.0, after.0), each(before.1, after.1));
     println!("\n{count} idle dynos, each: {pss:.0} KiB of its parent and its first process, {kernel:.0} KiB slab");
     println!("  {:.2} MB each   budget 0.5 MB, goal 0.15 MB", (pss + kernel) * 1024.0 / 1e6);
     ours.remove(many.into_iter().chain(few).collect())
+}
+
+/// Slab and what ours hold. In this order: to look at processes makes the kernel remember them.
+fn look(ours: &Ours) -> Result<(u64, u64), Failure> {
+    Ok((slab()?, held(ours)?))
 }
 
 /// The shared memory counted once (PSS) of the engine's children, the parents of dynos, and of theirs, the first processes.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! engine                                   shim
-//!   Job + filter, launch, the spec's fds →
+//!   Job + filter, disk, launch, the spec's fds →
 //!                                        ← Namespaces + the network namespace
 //!   (gives the namespace its link)  Go   →
 //!                                        ← Running        the program's process 1 was started
@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 
 /// The largest packet in bytes.
 pub const MAX_PACKET: usize = 128 * 1024;
-/// The most descriptors of one packet: the filter, the launch, and eight of a spec.
-pub const MAX_FDS: usize = 10;
+/// The most descriptors of one packet: the filter, the writable layer, the launch, and eight of a spec.
+pub const MAX_FDS: usize = 11;
 
 /// In the run folder: where a running shim listens.
 pub const SOCKET: &str = "shim.sock";
@@ -37,17 +37,18 @@ pub const SOCKET: &str = "shim.sock";
 pub const RING: &str = "ring";
 /// In the run folder: where the root is put together; seen by the instance only.
 pub const STAGE: &str = "stage";
-/// In the data folder: the writable layer, a file system in a file.
+/// In the data folder: the file of the writable layer, for whoever counts and deletes.
 pub const DISK: &str = "disk.img";
 /// In the data folder: [`Exit`], once the instance ended.
 pub const EXIT: &str = "exit.json";
 
-/// One instance to run. Descriptors: the filter of kernel calls, the launch, then one for each of `fds`.
+/// One instance to run. Descriptors: the filter of kernel calls, the writable layer (a file system that is mounted nowhere
+/// yet), the launch, then one for each of `fds`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     /// The host name inside.
     pub host_name: String,
-    /// The folder that holds [`DISK`] and will hold [`EXIT`].
+    /// The folder that will hold [`EXIT`].
     pub data_folder: PathBuf,
     /// The folder on tmpfs for [`SOCKET`], [`RING`] and [`STAGE`]; exists, empty.
     pub run_folder: PathBuf,

@@ -29,7 +29,9 @@ pub fn send<T: Serialize>(socket: BorrowedFd<'_>, message: &T, fds: &[BorrowedFd
 
 /// Receives one packet; `None` once the peer is gone. On a non-blocking socket, `WouldBlock` if there is none yet.
 pub fn receive<T: DeserializeOwned>(socket: BorrowedFd<'_>) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-    let mut body = vec![0; MAX_PACKET];
+    // Only as much as it has: what a shim touched once it holds as long as its instance lives.
+    let (_, length) = rustix::net::recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::TRUNC)?;
+    let mut body = vec![0; length.clamp(1, MAX_PACKET)];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(&mut body)];

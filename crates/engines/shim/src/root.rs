@@ -17,8 +17,7 @@ use std::path::Path;
 use inside_contract::{APP_UID, PROGRAMS};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::{MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags};
-use shim::{DISK, Job, STAGE};
-use sys::loops::Access;
+use shim::{Job, STAGE};
 
 use crate::tree::{self, Tree};
 use crate::{Doing, Error};
@@ -34,17 +33,17 @@ const DEVICES: [(&str, u32, u32); 6] =
 pub(crate) const TTY_GROUP: u32 = 5;
 
 /// Puts the root together and makes it this process's root.
-pub(crate) fn enter(job: &Job, user_namespace: &OwnedFd) -> Result<(), Error> {
+pub(crate) fn enter(job: &Job, user_namespace: &OwnedFd, disk: OwnedFd) -> Result<(), Error> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).doing("part from the host's mounts")?;
-    let root = assemble(job, user_namespace)?;
+    let root = assemble(job, user_namespace, disk)?;
     fill(job, &root)?;
     pivot(&root)
 }
 
 /// Mounts the overlay.
-fn assemble(job: &Job, user_namespace: &OwnedFd) -> Result<Tree, Error> {
+fn assemble(job: &Job, user_namespace: &OwnedFd, disk: OwnedFd) -> Result<Tree, Error> {
     let stage = job.run_folder.join(STAGE);
     let quiet = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let scratch = tree::file_system("tmpfs", &[("size", "64k"), ("mode", "0700")], quiet)?;
@@ -52,7 +51,7 @@ fn assemble(job: &Job, user_namespace: &OwnedFd) -> Result<Tree, Error> {
         .doing("open the stage")?;
     tree::attach(scratch.as_fd(), place.as_fd())?;
     rustix::process::chdir(&stage).doing("enter the stage")?;
-    mount_disk(job)?;
+    mount_disk(job, disk)?;
     let mut options = String::from("lowerdir=");
     for (number, layer) in job.layers.iter().enumerate() {
         mount_layer(layer, number, user_namespace)?;
@@ -70,13 +69,13 @@ fn assemble(job: &Job, user_namespace: &OwnedFd) -> Result<Tree, Error> {
     Ok(Tree::new(root.doing("open the root")?, job.first_id))
 }
 
-fn mount_disk(job: &Job) -> Result<(), Error> {
-    let path = job.data_folder.join(DISK);
-    let file = std::fs::File::options().read(true).write(true).open(&path).doing("open the writable layer")?;
-    let device = sys::loops::attach(file.as_fd(), Access::ReadWrite).doing("attach the writable layer")?;
+/// Puts the writable layer, mounted nowhere yet, in its place.
+fn mount_disk(job: &Job, disk: OwnedFd) -> Result<(), Error> {
     std::fs::create_dir("disk").doing("make the writable layer's place")?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
-    rustix::mount::mount(&device.path, "disk", "ext4", flags, None).doing("mount the writable layer")?;
+    let place = rustix::fs::open("disk", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    tree::attach(disk.as_fd(), place.doing("open the writable layer's place")?.as_fd())?;
+    // Else the layer would be busy for as long as the program that inherited it.
+    drop(disk);
     std::fs::create_dir("disk/upper").doing("make the upper folder")?;
     std::fs::create_dir("disk/work").doing("make the work folder")?;
     std::os::unix::fs::chown("disk/upper", Some(job.first_id), Some(job.first_id)).doing("give the upper folder")

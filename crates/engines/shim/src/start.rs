@@ -34,6 +34,7 @@ pub(crate) struct Instance {
 /// The descriptors that came with the job.
 struct Given {
     filter: OwnedFd,
+    disk: OwnedFd,
     launch: OwnedFd,
     others: Vec<(OwnedFd, i32)>,
 }
@@ -111,10 +112,10 @@ pub(crate) fn master(child: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 
 fn sort(job: &Job, fds: Vec<OwnedFd>) -> Result<Given, Error> {
     let mut fds = fds.into_iter();
-    let (Some(filter), Some(launch)) = (fds.next(), fds.next()) else {
+    let (Some(filter), Some(disk), Some(launch)) = (fds.next(), fds.next(), fds.next()) else {
         return Err(Error::Inside("the job came without its descriptors".to_owned()));
     };
-    Ok(Given { filter, launch, others: fds.zip(job.fds.iter().copied()).collect() })
+    Ok(Given { filter, disk, launch, others: fds.zip(job.fds.iter().copied()).collect() })
 }
 
 /// The parent's side: cgroups and network while the child puts its root together, then the word to go.
@@ -156,7 +157,7 @@ fn become_instance(
     parent: &OwnedFd,
 ) -> Result<(), Error> {
     let filter = read_all(&given.filter)?;
-    root::enter(job, user_namespace)?;
+    root::enter(job, user_namespace, given.disk)?;
     packets::receive::<String>(parent.as_fd()).doing("wait for the word to start")?;
     sys::processes::leave_cgroup_namespace().doing("part from the host's cgroups")?;
     let tell = |master: OwnedFd| packets::send(parent.as_fd(), &"", &[master.as_fd()]).doing("hand on the terminal");

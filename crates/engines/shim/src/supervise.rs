@@ -244,13 +244,11 @@ fn listen(job: &Job) -> Result<OwnedFd, Error> {
 
 /// Writes the exit file so that it is there whole or not at all, even after a power cut.
 fn record(job: &Job, exit: Exit) -> Result<(), Error> {
+    // Not synced, like the engine's record of the instance: it is for an engine that was away, not for a power cut.
     let write = || -> io::Result<()> {
         let new = job.data_folder.join("exit.new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&exit)?)?;
-        file.sync_all()?;
-        std::fs::rename(new, job.data_folder.join(EXIT))?;
-        File::open(&job.data_folder)?.sync_all()
+        File::create(&new)?.write_all(&serde_json::to_vec(&exit)?)?;
+        std::fs::rename(new, job.data_folder.join(EXIT))
     };
     write().doing("record the exit")
 }

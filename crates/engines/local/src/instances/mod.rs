@@ -22,6 +22,7 @@ mod link;
 mod listening;
 mod programs;
 mod record;
+mod shelf;
 mod start;
 mod usage;
 
@@ -42,9 +43,9 @@ use vocabulary::{Digest, DynoId};
 use crate::images::Images;
 use crate::network::Network;
 use cgroups::Cgroups;
-use disk::Disks;
 use link::Link;
 use record::Record;
+use shelf::Shelf;
 
 /// How many events a slow connection may lag behind before it is dropped and looks anew.
 const EVENTS: usize = 4096;
@@ -99,7 +100,7 @@ struct Shared {
     config: InstancesConfig,
     programs: PathBuf,
     cgroups: Cgroups,
-    disks: Disks,
+    disks: Shelf,
     images: Images,
     network: Arc<Network>,
     filter: OwnedFd,
@@ -140,7 +141,7 @@ impl Instances {
         let programs = programs::install(&config).map_err(io("install the programs"))?;
         let shared = Shared {
             cgroups: Cgroups::open(&config.install).map_err(io("make the top cgroups"))?,
-            disks: Disks::open(config.data.join("disks"), config.mkfs.clone()).map_err(io("make a folder"))?,
+            disks: Shelf::open(&config.data.join("disks"), config.mkfs.clone()).map_err(io("make a folder"))?,
             filter: wire::seal(&sys::seccomp::compile()?).map_err(io("hold the filter of kernel calls"))?,
             known: Mutex::default(),
             events: broadcast::channel(EVENTS).0,

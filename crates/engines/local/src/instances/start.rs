@@ -66,12 +66,12 @@ impl Instances {
         crashpoints::reach(Point::EngineShimSpawned);
         let (this, record) = (self.clone(), instance.record.clone());
         let prepared = tokio::task::spawn_blocking(move || this.prepare(&record)).await;
-        let job = prepared.map_err(|error| Refusal::Failed(error.to_string()))??;
+        let (job, mounted) = prepared.map_err(|error| Refusal::Failed(error.to_string()))??;
         tracing::debug!(target: "timing", step = "files prepared", kind = ?instance.record.spec.kind);
-        let mut all: Vec<BorrowedFd<'_>> = vec![self.shared.filter.as_fd()];
+        let mut all: Vec<BorrowedFd<'_>> = vec![self.shared.filter.as_fd(), mounted.as_fd()];
         all.extend(fds.iter().map(AsFd::as_fd));
         link.send(&job, &all).map_err(failed("hand the job to the shim"))?;
-        drop(fds);
+        drop((fds, mounted));
         let (FromShim::Namespaces, namespaces) = expect(&link).await? else { return Err(out_of_turn()) };
         tracing::debug!(target: "timing", step = "namespaces made", kind = ?instance.record.spec.kind);
         let network = namespaces.into_iter().next().ok_or_else(out_of_turn)?;
@@ -93,8 +93,8 @@ impl Instances {
         shim.spawn()
     }
 
-    /// Everything made of files: folders, cgroup, writable layer, mounted images.
-    fn prepare(&self, record: &super::Record) -> Result<Job, Refusal> {
+    /// Everything made of files: folders, cgroup, writable layer, mounted images. Answers the writable layer as well.
+    fn prepare(&self, record: &super::Record) -> Result<(Job, OwnedFd), Refusal> {
         let spec = &record.spec;
         let (data, run) = (self.data_folder(spec.id), self.run_folder(spec.id));
         for folder in [&data, &run, &run.join(STAGE)] {
@@ -104,7 +104,7 @@ impl Instances {
         crashpoints::reach(Point::EngineRecorded);
         self.shared.cgroups.make(spec.id, &spec.limits).map_err(failed("make a cgroup"))?;
         let disk = data.join(shim::DISK);
-        self.shared.disks.make(spec.limits.disk_bytes, &disk).map_err(failed("make a writable layer"))?;
+        let mounted = self.shared.disks.take(spec.limits.disk_bytes, &disk).map_err(failed("make a writable layer"))?;
         crashpoints::reach(Point::EngineDiskMade);
         let mut writable: Vec<String> = WRITABLE.map(str::to_owned).to_vec();
         if spec.kind == Kind::Build {
@@ -112,7 +112,7 @@ impl Instances {
         }
         let layers = self.layers(spec)?;
         crashpoints::reach(Point::EngineLayersMounted);
-        Ok(Job {
+        let job = Job {
             host_name: spec.id.to_string(),
             data_folder: data,
             run_folder: run,
@@ -127,7 +127,8 @@ impl Instances {
             fds: spec.fds.clone(),
             streams: streams(spec.stdio),
             ring_bytes: if spec.kind == Kind::Build { BUILD_RING } else { DYNO_RING },
-        })
+        };
+        Ok((job, mounted))
     }
 
     /// The mounted folders, the topmost first: overlay's order, where the spec has the bottom first.

@@ -1,0 +1,154 @@
+//! Writable layers that are ready before anybody asks.
+//!
+//! A layer is a file, a loop device and a mounted file system: the disk has a part in each, which takes longer than all else
+//! of a start. So a few are kept ready of the sizes that are asked for, mounted nowhere yet: who is given the descriptor of
+//! such a mount puts it into its own tree, and when both are gone the kernel takes mount and device apart.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use sys::loops::Access;
+use vocabulary::DynoId;
+
+use super::disk::Disks;
+
+/// How many of a size are kept ready: a deploy starts one dyno and one build at a time.
+const READY: usize = 2;
+/// Of how many sizes.
+const SIZES: usize = 4;
+
+/// Makes layers, and keeps some ready.
+#[derive(Debug, Clone)]
+pub(crate) struct Shelf {
+    disks: Disks,
+    folder: PathBuf,
+    sizes: Arc<Mutex<VecDeque<Size>>>,
+}
+
+/// The layers of one size; the size asked for last comes first.
+#[derive(Debug)]
+struct Size {
+    bytes: u64,
+    ready: Vec<Layer>,
+    /// Whether somebody is about to make more.
+    filling: bool,
+}
+
+/// A file system and its file, which is deleted with it unless somebody takes it.
+#[derive(Debug)]
+struct Layer {
+    mount: OwnedFd,
+    file: Unclaimed,
+}
+
+#[derive(Debug)]
+struct Unclaimed(PathBuf);
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        // One that was taken is no longer here.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+impl Shelf {
+    /// Opens the folder. Layers that an earlier engine had ready are gone with it; their files go now.
+    pub(crate) fn open(folder: &Path, mkfs: PathBuf) -> io::Result<Self> {
+        let disks = Disks::open(folder.to_owned(), mkfs)?;
+        let folder = folder.join("ready");
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir(&folder)?,
+        }
+        Ok(Self { disks, folder, sizes: Arc::default() })
+    }
+
+    /// An empty writable layer whose file is put at `path`. One that is ready takes no time, one that has to be made
+    /// milliseconds. Blocks, and is to be called within a runtime.
+    pub(crate) fn take(&self, bytes: u64, path: &Path) -> io::Result<OwnedFd> {
+        let ready = self.pick(bytes);
+        let layer = ready.map_or_else(|| self.make(bytes), Ok)?;
+        fs::rename(&layer.file.0, path)?;
+        self.fill(bytes);
+        Ok(layer.mount)
+    }
+
+    /// One of those that are ready. Sizes that nobody has asked for since so many others are forgotten.
+    fn pick(&self, bytes: u64) -> Option<Layer> {
+        let (layer, forgotten) = {
+            let mut sizes = self.sizes();
+            let place = sizes.iter().position(|size| size.bytes == bytes);
+            let known = place.and_then(|place| sizes.remove(place));
+            let mut size = known.unwrap_or_else(|| Size { bytes, ready: vec![], filling: false });
+            let layer = size.ready.pop();
+            sizes.push_front(size);
+            let kept = SIZES.min(sizes.len());
+            (layer, sizes.split_off(kept))
+        };
+        // Outside the lock: to take a mount apart takes time.
+        drop(forgotten);
+        layer
+    }
+
+    /// Has more made, beside the caller.
+    fn fill(&self, bytes: u64) {
+        let is_needed = |size: &mut Size| size.ready.len() < READY && !std::mem::replace(&mut size.filling, true);
+        let is_needed = self.sizes().iter_mut().find(|size| size.bytes == bytes).is_some_and(is_needed);
+        if is_needed {
+            let this = self.clone();
+            tokio::task::spawn_blocking(move || this.fill_up(bytes));
+        }
+    }
+
+    fn fill_up(&self, bytes: u64) {
+        loop {
+            let made = self.make(bytes);
+            let mut sizes = self.sizes();
+            let Some(size) = sizes.iter_mut().find(|size| size.bytes == bytes) else { return };
+            match made {
+                Ok(layer) => size.ready.push(layer),
+                // Whoever needs one makes it, and is told why that fails.
+                Err(error) => {
+                    tracing::debug!(bytes, %error, "could not make a writable layer ahead");
+                    size.filling = false;
+                    return;
+                }
+            }
+            if size.ready.len() >= READY {
+                size.filling = false;
+                return;
+            }
+        }
+    }
+
+    fn make(&self, bytes: u64) -> io::Result<Layer> {
+        let file = Unclaimed(self.folder.join(format!("{}.img", DynoId::new())));
+        self.disks.make(bytes, &file.0)?;
+        let mount = mount(&file.0)?;
+        Ok(Layer { mount, file })
+    }
+
+    fn sizes(&self) -> MutexGuard<'_, VecDeque<Size>> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Mounts the file system in a file, nowhere yet.
+fn mount(file: &Path) -> io::Result<OwnedFd> {
+    let file = fs::File::options().read(true).write(true).open(file)?;
+    // Frees itself with the mount.
+    let device = sys::loops::attach(file.as_fd(), Access::ReadWrite)?;
+    let context = rustix::mount::fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), "source", &device.path)?;
+    // The layer dies with its instance: nobody waits for a disk that will not be asked again.
+    rustix::mount::fsconfig_set_flag(context.as_fd(), "nobarrier")?;
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    let flags =
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOATIME;
+    Ok(rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?)
+}
