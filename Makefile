@@ -4,7 +4,7 @@ CACHE ?= $(if $(SLIPWAY_CACHE),$(SLIPWAY_CACHE),/var/cache/slipway)
 export SLIPWAY_CACHE := $(CACHE)
 INSIDE := --release --target x86_64-unknown-linux-gnu --target-dir target-static
 
-.PHONY: up down test soak check build inside tools bench compatibility fresh v2 deb clean
+.PHONY: up down test soak check build inside tools bench bench-dynos compatibility fresh v2 deb clean
 
 up: build               ## install what is missing, build, start in the background, push a first app
 	cargo xtask up
@@ -45,6 +45,11 @@ bench: build            ## how long a push takes, and where the time goes; how f
 	cargo build --release --package bench
 	target/release/push-live
 	target/release/api-speed
+
+bench-dynos: build      ## how fast a dyno starts and what it costs, beside crun, runc, podman and docker, which it installs
+	RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends crun runc podman docker.io
+	cargo build --release --package bench
+	target/release/dynos
 
 compatibility: build    ## writes docs/compatibility/{cli,api}.md from a run of all scenarios
 	SLIPWAY_PROGRAM=$(CURDIR)/target/release/slipway cargo test --package e2e --test product -- --write-compatibility

@@ -103,7 +103,7 @@ fn abandon(helper: &Helper, error: Error) -> Error {
 /// The helper's side; returns only if it failed.
 fn help(job: &Job, target: &Target<'_>, order: Order, parent: &OwnedFd) -> Result<Infallible, Error> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing("tie the helper to its shim")?;
-    place(job, rustix::process::getpid())?;
+    place(job)?;
     match sys::processes::fork_inside(target.pidfd.as_fd()).doing("enter the instance")? {
         Fork::Child => become_program(job, order, parent),
         Fork::Parent { pid, .. } => {

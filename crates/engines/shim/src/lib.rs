@@ -99,7 +99,7 @@ pub struct Size {
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Placement {
-    /// v1: its process id is written to each of these files.
+    /// v1: it writes itself to each of these files.
     Write(Vec<PathBuf>),
     /// v2: it is made in this folder.
     Into(PathBuf),

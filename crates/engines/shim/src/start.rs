@@ -59,7 +59,7 @@ pub(crate) fn start(job: &Job, fds: Vec<OwnedFd>, engine: &OwnedFd) -> Result<In
         Fork::Parent { pid, pidfd } => {
             drop((theirs, inner, given, user_namespace));
             let memory = Memory::watch(job.memory_events.clone());
-            let brought_up = bring_up(job, pid, &ours, engine, outer.is_terminal())
+            let brought_up = bring_up(pid, &ours, engine, outer.is_terminal())
                 .and_then(|(process, master)| Ok((process, outer.session(master)?)));
             match brought_up {
                 Ok((process, session)) => Ok(Instance { pid, pidfd, process, output, session, memory }),
@@ -90,11 +90,15 @@ pub(crate) fn cgroup(job: &Job) -> Result<Option<OwnedFd>, Error> {
     }
 }
 
-/// Puts a process into its cgroups, on v1.
-pub(crate) fn place(job: &Job, pid: Pid) -> Result<(), Error> {
+/// Puts this process, of one thread, into the instance's cgroups, on v1.
+///
+/// By `tasks` and the number 0, which stands for the writer: any other way the kernel first waits, for every controller, until
+/// no process on the machine forks or ends (kernel/cgroup/cgroup.c, `cgroup_procs_write_start`; 10 ms where nobody did so
+/// just before).
+pub(crate) fn place(job: &Job) -> Result<(), Error> {
     let Placement::Write(files) = &job.placement else { return Ok(()) };
     for file in files {
-        std::fs::write(file, pid.as_raw_pid().to_string()).doing(format!("enter {}", file.display()))?;
+        std::fs::write(file, "0").doing(format!("enter {}", file.display()))?;
     }
     Ok(())
 }
@@ -118,19 +122,12 @@ fn sort(job: &Job, fds: Vec<OwnedFd>) -> Result<Given, Error> {
     Ok(Given { filter, disk, launch, others: fds.zip(job.fds.iter().copied()).collect() })
 }
 
-/// The parent's side: cgroups and network while the child puts its root together, then the word to go.
-fn bring_up(
-    job: &Job,
-    pid: Pid,
-    child: &OwnedFd,
-    engine: &OwnedFd,
-    terminal: bool,
-) -> Result<(Process, Option<OwnedFd>), Error> {
+/// The parent's side: the network while the child puts its root together, then the word to go.
+fn bring_up(pid: Pid, child: &OwnedFd, engine: &OwnedFd, terminal: bool) -> Result<(Process, Option<OwnedFd>), Error> {
     let path = format!("/proc/{}/ns/net", pid.as_raw_pid());
     let network = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).doing("open its network")?;
     send(engine, &FromShim::Namespaces, &[network.as_fd()])?;
     drop(network);
-    place(job, pid)?;
     let Some((ToShim::Go, _)) = packets::receive(engine.as_fd()).doing("wait for the network")? else {
         return Err(Error::EngineAway);
     };
@@ -156,6 +153,8 @@ fn become_instance(
     user_namespace: &OwnedFd,
     parent: &OwnedFd,
 ) -> Result<(), Error> {
+    // First, so that everything it makes counts as its own.
+    place(job)?;
     let filter = read_all(&given.filter)?;
     root::enter(job, user_namespace, given.disk)?;
     packets::receive::<String>(parent.as_fd()).doing("wait for the word to start")?;

@@ -124,9 +124,7 @@ impl Cgroups {
     /// How a process of the instance gets in.
     pub(crate) fn placement(&self, id: DynoId) -> Placement {
         match self {
-            Self::V1 { .. } => {
-                Placement::Write(self.folders(id).iter().map(|folder| folder.join("cgroup.procs")).collect())
-            }
+            Self::V1 { .. } => Placement::Write(self.folders(id).iter().map(|folder| folder.join("tasks")).collect()),
             Self::V2 { top } => Placement::Into(top.join(id.to_string())),
         }
     }

@@ -50,9 +50,10 @@ impl Disks {
         // Two starts may need the same size at once: each makes its own, the later one wins.
         let new = self.folder.join(format!("{bytes}.{}.new", uuid_like()));
         File::create(&new)?.set_len(bytes)?;
-        // No journal and no reserve: the layer dies with its instance, and a crash ends both.
+        // No journal, no reserve, no second superblock: the layer dies with its instance, and a crash ends both.
         let made = Command::new(&self.mkfs)
-            .args(["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard"])
+            .args(["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode,sparse_super2"])
+            .args(["-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0"])
             .arg(&new)
             .env_clear()
             .output()?;

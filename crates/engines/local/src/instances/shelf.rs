@@ -148,6 +148,8 @@ fn mount(file: &Path) -> io::Result<OwnedFd> {
     // The layer dies with its instance: nobody waits for a disk that will not be asked again.
     rustix::mount::fsconfig_set_flag(context.as_fd(), "nobarrier")?;
     rustix::mount::fsconfig_create(context.as_fd())?;
+    // Read and written past the cache of the file, from here on: what making it left there is of no use.
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
     let flags =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOATIME;
     Ok(rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?)
