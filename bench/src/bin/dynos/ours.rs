@@ -22,7 +22,7 @@ use vocabulary::{AppId, DynoId};
 use crate::{LIMITS, Method, Times};
 
 /// Ids no distribution gives to users, apart from those of a platform and of tests.
-const FIRST_ID: u32 = 0x5000_0000;
+const FIRST_ID: u32 = 0xA000_0000;
 const RANGES: u32 = 512;
 /// The range for tests between networks (RFC 2544), its upper end.
 const NETWORK: (Ipv4Addr, u8) = (Ipv4Addr::new(198, 19, 240, 0), 20);

@@ -51,7 +51,8 @@ fn assemble(job: &Job, user_namespace: &OwnedFd, disk: OwnedFd) -> Result<Tree, 
         .doing("open the stage")?;
     tree::attach(scratch.as_fd(), place.as_fd())?;
     rustix::process::chdir(&stage).doing("enter the stage")?;
-    mount_disk(job, disk)?;
+    mount_disk(job, &disk)?;
+    drop(disk);
     let mut options = String::from("lowerdir=");
     for (number, layer) in job.layers.iter().enumerate() {
         mount_layer(layer, number, user_namespace)?;
@@ -70,12 +71,10 @@ fn assemble(job: &Job, user_namespace: &OwnedFd, disk: OwnedFd) -> Result<Tree, 
 }
 
 /// Puts the writable layer, mounted nowhere yet, in its place.
-fn mount_disk(job: &Job, disk: OwnedFd) -> Result<(), Error> {
+fn mount_disk(job: &Job, disk: &OwnedFd) -> Result<(), Error> {
     std::fs::create_dir("disk").doing("make the writable layer's place")?;
     let place = rustix::fs::open("disk", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     tree::attach(disk.as_fd(), place.doing("open the writable layer's place")?.as_fd())?;
-    // Else the layer would be busy for as long as the program that inherited it.
-    drop(disk);
     std::fs::create_dir("disk/upper").doing("make the upper folder")?;
     std::fs::create_dir("disk/work").doing("make the work folder")?;
     std::os::unix::fs::chown("disk/upper", Some(job.first_id), Some(job.first_id)).doing("give the upper folder")

@@ -242,7 +242,7 @@ fn listen(job: &Job) -> Result<OwnedFd, Error> {
     make().doing("listen for engines")
 }
 
-/// Writes the exit file so that it is there whole or not at all, even after a power cut.
+/// Writes the exit file so that it is there whole or not at all, whoever is killed.
 fn record(job: &Job, exit: Exit) -> Result<(), Error> {
     // Not synced, like the engine's record of the instance: it is for an engine that was away, not for a power cut.
     let write = || -> io::Result<()> {

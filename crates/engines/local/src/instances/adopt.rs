@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use shim::{FromShim, Process, SOCKET};
 use vocabulary::DynoId;
 
@@ -18,21 +19,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Instances {
     /// Finds every instance again and deletes whatever belongs to none.
     pub(super) async fn adopt(&self) -> io::Result<()> {
-        for id in names(&self.shared.config.data.join("dynos"))? {
+        let found = names(&self.shared.config.data.join("dynos"))?.into_iter().map(async |id| {
             match Record::read(&self.data_folder(id)) {
                 Ok(record) => self.adopt_one(record).await,
                 Err(error) => tracing::debug!(dyno.id = %id, %error, "a folder without a record is a leftover"),
             }
-        }
+        });
+        // Side by side: some may not answer, and nobody else should wait for them.
+        join_all(found).await;
         let mut all = names(&self.shared.config.data.join("dynos"))?;
         all.extend(names(&self.shared.config.run)?);
         all.extend(self.shared.cgroups.all());
         all.sort();
         all.dedup();
-        for id in all.into_iter().filter(|id| self.find(*id).is_none()) {
+        let leftovers = all.into_iter().filter(|id| self.find(*id).is_none()).map(async |id| {
             self.shared.cgroups.kill(id);
             self.delete(id).await;
-        }
+        });
+        join_all(leftovers).await;
         Ok(())
     }
 

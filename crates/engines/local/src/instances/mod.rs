@@ -104,6 +104,8 @@ struct Shared {
     images: Images,
     network: Arc<Network>,
     filter: OwnedFd,
+    /// The shim's program: what lies in its place may be another engine's by the time it is needed.
+    shim: OwnedFd,
     known: Mutex<HashMap<DynoId, Arc<Instance>>>,
     events: broadcast::Sender<Event>,
 }
@@ -143,6 +145,7 @@ impl Instances {
             cgroups: Cgroups::open(&config.install).map_err(io("make the top cgroups"))?,
             disks: Shelf::open(&config.data.join("disks"), config.mkfs.clone()).map_err(io("make a folder"))?,
             filter: wire::seal(&sys::seccomp::compile()?).map_err(io("hold the filter of kernel calls"))?,
+            shim: OwnedFd::from(File::open(&config.shim).map_err(io("open the shim's program"))?),
             known: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
             programs,

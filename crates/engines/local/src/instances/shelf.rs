@@ -60,11 +60,15 @@ impl Shelf {
     /// Opens the folder. Layers that an earlier engine had ready are gone with it; their files go now.
     pub(crate) fn open(folder: &Path, mkfs: PathBuf) -> io::Result<Self> {
         let disks = Disks::open(folder.to_owned(), mkfs)?;
-        let folder = folder.join("ready");
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => fs::create_dir(&folder)?,
+        let all = folder.join("ready");
+        if let Err(error) = fs::remove_dir_all(&all)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            // The next engine tries again.
+            tracing::warn!(folder = %all.display(), %error, "could not delete the layers of an earlier engine");
         }
+        let folder = all.join(DynoId::new().to_string());
+        fs::create_dir_all(&folder)?;
         Ok(Self { disks, folder, sizes: Arc::default() })
     }
 
@@ -72,10 +76,15 @@ impl Shelf {
     /// milliseconds. Blocks, and is to be called within a runtime.
     pub(crate) fn take(&self, bytes: u64, path: &Path) -> io::Result<OwnedFd> {
         let ready = self.pick(bytes);
-        let layer = ready.map_or_else(|| self.make(bytes), Ok)?;
-        fs::rename(&layer.file.0, path)?;
         self.fill(bytes);
-        Ok(layer.mount)
+        if let Some(layer) = ready {
+            match fs::rename(&layer.file.0, path) {
+                Ok(()) => return Ok(layer.mount),
+                Err(error) => tracing::warn!(%error, "a writable layer that was ready could not be used"),
+            }
+        }
+        self.disks.make(bytes, path)?;
+        mount(path)
     }
 
     /// One of those that are ready. Sizes that nobody has asked for since so many others are forgotten.
@@ -153,4 +162,73 @@ fn mount(file: &Path) -> io::Result<OwnedFd> {
     let flags =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOATIME;
     Ok(rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const BYTES: u64 = 16 << 20;
+
+    fn ready(shelf: &Shelf, bytes: u64) -> Option<usize> {
+        shelf.sizes().iter().find(|size| size.bytes == bytes).map(|size| size.ready.len())
+    }
+
+    async fn filled(shelf: &Shelf, bytes: u64) {
+        let waiting = async {
+            while ready(shelf, bytes) != Some(READY) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the shelf is filled");
+    }
+
+    fn files(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_is_made_again_and_sizes_nobody_asks_for_are_forgotten() {
+        assert!(rustix::process::getuid().is_root(), "mounting needs root");
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(&folder.path().join("disks"), "/sbin/mkfs.ext4".into()).unwrap();
+        let taken = |number: u64, bytes| {
+            let path = folder.path().join(format!("{number}.img"));
+            let mount = shelf.take(bytes, &path).unwrap();
+            assert!(path.is_file());
+            let place = rustix::fs::openat(&mount, "lost+found", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty());
+            place.expect("an empty file system");
+        };
+        taken(0, BYTES);
+        filled(&shelf, BYTES).await;
+        taken(1, BYTES);
+        filled(&shelf, BYTES).await;
+        assert_eq!(files(&shelf.folder), READY);
+        for other in 1..=SIZES as u64 {
+            taken(1 + other, BYTES + (other << 20));
+            filled(&shelf, BYTES + (other << 20)).await;
+        }
+        assert_eq!(ready(&shelf, BYTES), None);
+        assert_eq!(files(&shelf.folder), READY * SIZES, "the files of a forgotten size are gone");
+    }
+
+    #[tokio::test]
+    async fn files_of_an_earlier_engine_are_deleted_and_what_is_not_there_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let disks = folder.path().join("disks");
+        fs::create_dir_all(disks.join("ready/earlier")).unwrap();
+        fs::write(disks.join("ready/earlier/one.img"), "").unwrap();
+        let shelf = Shelf::open(&disks, "/sbin/mkfs.ext4".into()).unwrap();
+        assert_eq!(files(&disks.join("ready")), 1);
+        drop(shelf.take(BYTES, &folder.path().join("first.img")).unwrap());
+        filled(&shelf, BYTES).await;
+        for entry in fs::read_dir(&shelf.folder).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let path = folder.path().join("second.img");
+        drop(shelf.take(BYTES, &path).unwrap());
+        assert!(path.is_file());
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -88,7 +88,8 @@ impl Instances {
     }
 
     fn spawn_shim(&self, socket: OwnedFd) -> io::Result<Child> {
-        let mut shim = Command::new(&self.shared.config.shim);
+        let mut shim = Command::new(format!("/proc/self/fd/{}", self.shared.shim.as_raw_fd()));
+        shim.arg0(&self.shared.config.shim);
         shim.stdin(Stdio::from(socket)).stdout(Stdio::null()).stderr(Stdio::null()).env_clear().current_dir("/");
         shim.spawn()
     }

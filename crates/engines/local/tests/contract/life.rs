@@ -86,7 +86,8 @@ async fn what_cannot_start_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_reaches_every_process_and_waits_for_the_grace() {
     let mut fixture = Fixture::new().await;
-    let polite = "trap 'echo bye; exit 0' TERM; (trap 'echo child; exit' TERM; echo up; sleep 600 & wait) & wait; wait";
+    let polite =
+        "trap 'wait; echo bye; exit 0' TERM; (trap 'echo child; exit' TERM; echo up; sleep 600 & wait) & wait; wait";
     let id = fixture.start(polite).await;
     assert_eq!(fixture.first_line(id).await, "up");
     fixture.engine.stop(id, Duration::from_mins(1)).await.unwrap();
