@@ -34,15 +34,20 @@ pub fn killed_at_once_is_healed_by_up(soak: u32) -> Result<(), Failure> {
         let begun = Instant::now();
         let client = Client::new(&platform)?;
         client.get_until(&app, "/", |response| response.status == 200)?;
-        let ended = || -> Result<usize, Failure> {
-            let builds = client.api("GET", &format!("/apps/{second}/builds"), "")?;
-            let text = builds.text();
-            let done = builds.status == 200 && !text.contains("\"pending\"");
-            Ok(if done { usize::from(text.contains("\"succeeded\"")) } else { usize::MAX })
+        // A release whose phase was cut off has failed: half of what it did may be done, and nothing runs on it.
+        let ended = || -> Result<Option<usize>, Failure> {
+            let [builds, releases] =
+                ["builds", "releases"].map(|what| client.api("GET", &format!("/apps/{second}/{what}"), ""));
+            let (builds, releases) = (builds?, releases?);
+            let is_good = builds.status == 200 && releases.status == 200;
+            let (builds, releases) = (builds.text(), releases.text());
+            let is_done = is_good && ![&builds, &releases].iter().any(|text| text.contains("\"pending\""));
+            let runs = builds.contains("\"succeeded\"") && !releases.contains("\"failed\"");
+            Ok(is_done.then_some(usize::from(runs)))
         };
         until("the push under way has an outcome, and as much is held as runs", || {
             let more = ended()?;
-            Ok(more != usize::MAX && platform.held()?.fits(1 + more))
+            Ok(more.is_some_and(|more| platform.held().is_ok_and(|held| held.fits(1 + more))))
         })
         .map_err(|failure| state(&platform, &client, &[&app, &second], &failure))?;
         slowest = slowest.max(begun.elapsed());
@@ -60,8 +65,8 @@ fn state(platform: &Platform, client: &Client, apps: &[&str], failure: &Failure)
     let ask =
         |path: String| client.api("GET", &path, "").map_or_else(|error| error.to_string(), |answer| answer.text());
     let told = apps.iter().map(|app| {
-        let [dynos, builds] = ["dynos", "builds"].map(|what| ask(format!("/apps/{app}/{what}")));
-        format!("{app}: dynos {dynos} builds {builds}\n")
+        let [dynos, builds, releases] = ["dynos", "builds", "releases"].map(|what| ask(format!("/apps/{app}/{what}")));
+        format!("{app}: dynos {dynos} builds {builds} releases {releases}\n")
     });
     format!("{failure}: {:?}\n{}{}", platform.held(), told.collect::<String>(), platform.log_tail())
 }
